@@ -1,0 +1,30 @@
+# make study   create the environment, then run the default study to its report
+# make test    create the same environment, then pass the tests
+PYTHON ?= python3
+VENV   ?= .venv
+CORES  ?= all
+STUDY  ?= config/config.yaml
+
+BIN := $(VENV)/bin
+UV  := $(BIN)/uv
+export PATH := $(abspath $(BIN)):$(PATH)
+
+study: $(VENV)/.ready
+	@crossmod plan $(STUDY)
+	@snakemake --cores $(CORES) --configfile $(STUDY)
+
+test: $(VENV)/.ready
+	@python -m pytest
+
+# uv reads none of pip's settings, so the folder of local wheels that pip knows is handed over.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "crossmod: creating $(VENV) (about 1 minute, 1.5 GB)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $$(grep '^uv==' requirements.lock)
+	@links=$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || echo "$$PIP_FIND_LINKS"); \
+	  UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(UV) pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(UV) pip check --quiet --python $(BIN)/python
+	@touch $@
+
+.PHONY: study test

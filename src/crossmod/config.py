@@ -1,0 +1,410 @@
+"""Study files: their schema, how they are loaded and what is wrong with them. No torch here."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from crossmod.errors import ConfigError
+from crossmod.hashing import hash_settings
+
+Modality = Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "CT", "PET"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+DATA_DIR_VARIABLE = "CROSSMOD_DATA_DIR"
+DEFAULT_STUDY = Path("config/config.yaml")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class PhantomSettings(Settings):
+    """The embedded data set: synthetic heads with known truth."""
+
+    subjects: int = Field(24, ge=1, le=9999)
+    """Number of subjects."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random; subject i depends on (seed, i) only."""
+    modalities: tuple[Modality, ...] = ("T1w", "T2w", "FLAIR")
+    """Modalities that are simulated."""
+    missing: Fraction = 0.1
+    """Fraction of subjects that lack one modality other than the first."""
+    resolution_mm: float = Field(1.5, ge=0.8, le=4)
+    """Voxel size of the simulated anatomy and of 3-D acquisitions."""
+    slice_thickness_mm: float = Field(4.0, ge=0.8, le=8)
+    """Slice thickness of 2-D acquisitions (T2w, FLAIR, PDw)."""
+
+
+class DatasetSettings(Settings):
+    """Which scans there are."""
+
+    name: Name
+    """Names the folder of the shared derivatives; one name stands for one data folder."""
+    layout: Literal["phantom", "bids", "manifest"] = "bids"
+    """How the data folder is laid out."""
+    manifest: Path | None = None
+    """Table of scans (layout `manifest`), relative to the data folder."""
+    phantom: PhantomSettings | None = None
+    """Settings of the phantom (layout `phantom`)."""
+    include: tuple[str, ...] | None = None
+    """Participants to use; by default all."""
+    exclude: dict[str, str] = {}
+    """Session key (`sub-01` or `sub-01_ses-2`) to the reason why it is left out."""
+
+    @model_validator(mode="after")
+    def _layout_has_its_settings(self) -> DatasetSettings:
+        if self.layout == "manifest" and self.manifest is None:
+            raise ValueError("layout 'manifest' needs the key 'manifest'")
+        if (self.layout == "phantom") != (self.phantom is not None):
+            raise ValueError("the key 'phantom' belongs to layout 'phantom', and is needed there")
+        return self
+
+
+class SplitSettings(Settings):
+    """Division of the subjects into train, validation and test."""
+
+    mode: Literal["holdout", "kfold"] = "holdout"
+    """One division, or cross-validation in which every subject is tested once."""
+    test: Fraction = 0.25
+    """Fraction of test subjects (holdout)."""
+    validation: Fraction = 0.1
+    """Fraction of validation subjects (of those not tested, in kfold)."""
+    folds: int = Field(5, ge=2, le=20)
+    """Number of folds (kfold)."""
+    stratify: str | None = None
+    """Column of participants.tsv whose values are spread evenly."""
+    seed: int = 0
+    """Seed of the division."""
+    external: tuple[str, ...] = ()
+    """Participants kept out of training and reported apart."""
+    file: Path | None = None
+    """Table (participant_id, fold, role) to use as it is instead."""
+
+
+class PreprocessSettings(Settings):
+    """From raw scans to aligned, bias-corrected, brain-extracted volumes."""
+
+    modalities: tuple[Modality, ...] = MODALITIES
+    """Modalities to process; others are left alone."""
+    reference: tuple[Modality, ...] = MODALITIES
+    """Order of preference for the modality that the others are registered to."""
+    space: Literal["native", "template"] = "native"
+    """Common space: the reference scan's own, or the ICBM 2009a template (affine)."""
+    spacing_mm: float | None = Field(1.0, gt=0.3, le=8)
+    """Isotropic voxel size of the common grid; null keeps the reference scan's grid."""
+    bias_field: Literal["n4", "none"] = "n4"
+    """Bias-field correction."""
+    registration: Literal["rigid", "none"] = "rigid"
+    """Registration within the session; `none` trusts the headers."""
+    brain_extraction: Literal["auto", "provided", "nonzero", "surface"] = "auto"
+    """Backend; `auto`: a provided mask, else nonzero voxels of brain-only scans, else surface."""
+    interpolation: Literal["linear", "bspline"] = "linear"
+    """Interpolation of the one resampling."""
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    """Percentiles inside the brain that are mapped to 0 and 1."""
+
+    @field_validator("percentiles")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1] <= 100:
+            raise ValueError("must be two increasing numbers from 0 to 100")
+        return value
+
+    @property
+    def hash(self) -> str:
+        """Key of the shared derivatives."""
+        return hash_settings(self.model_dump(mode="json"))
+
+
+class SliceSettings(Settings):
+    """From volumes to the axial slices that networks see."""
+
+    size: int = Field(256, ge=16, le=512)
+    """Height and width in pixels after halving."""
+    halvings: int = Field(0, ge=0, le=3)
+    """How often a padded slice of `size * 2**halvings` pixels is halved."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Stored type."""
+
+    @property
+    def hash(self) -> str:
+        """Key of the shared slice stores."""
+        return hash_settings(self.model_dump(mode="json"))
+
+
+class TaskSettings(Settings):
+    """One direction of synthesis."""
+
+    sources: tuple[Modality, ...] = Field(min_length=1)
+    """Modalities that are available."""
+    target: Modality
+    """Modality that is synthesized."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> TaskSettings:
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError("names a source twice")
+        if self.target in self.sources:
+            raise ValueError(f"{self.target} is both source and target")
+        return self
+
+    @property
+    def id(self) -> str:
+        """Name in paths, for example `T1w+T2w-to-FLAIR`."""
+        return f"{'+'.join(self.sources)}-to-{self.target}"
+
+
+class TrainingSettings(Settings):
+    """What every gradient method shares; ignored by methods that are fitted at once."""
+
+    epochs: int = Field(200, ge=1)
+    """Passes over the training slices."""
+    batch_size: int = Field(4, ge=1)
+    """Slices per step."""
+    context: int = Field(0, ge=0, le=5)
+    """Neighbouring slices on each side given as extra channels (2.5D); 0 is 2D."""
+    slices: Literal["brain", "middle"] = "brain"
+    """Which slices are trained on, judged on the source modalities only."""
+    brain_fraction: Fraction = 0.2
+    """`brain`: least occupied area, relative to the fullest slice of the volume."""
+    middle: int = Field(80, ge=1)
+    """`middle`: number of slices from the middle of the non-empty run."""
+    steps_per_epoch: int | None = Field(None, ge=1)
+    """Steps that count as one epoch; by default one pass."""
+    validate_every: int = Field(5, ge=1)
+    """Epochs between validations on whole volumes."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights are kept: of the last epoch, or of the best validation."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic, as Lightning Fabric names it."""
+    channels_last: bool = False
+    """Memory layout of the convolutions."""
+    compile: bool = False
+    """torch.compile the networks; ignored on a CPU."""
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device kind."""
+    devices: int = Field(1, ge=1)
+    """Number of devices for one training."""
+    augment_flip: bool = False
+    """Flip left and right at random."""
+
+
+class ModelSettings(BaseModel):
+    """One configured method: `method`, optional `training`, and the method's own keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: str
+    """Name in `crossmod methods`."""
+    training: dict[str, Any] = {}
+    """Overrides of the study's `training`."""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The method's own keys."""
+        return dict(self.model_extra or {})
+
+
+class PrimaryEndpoint(Settings):
+    """The one comparison that is named before the results are seen."""
+
+    model: str | None = None
+    """Model of interest; by default the first gradient model."""
+    control: str | None = None
+    """Model it is compared with; by default the best null by training order."""
+    metric: str = "psnr"
+    """Metric id."""
+    region: str = "brain"
+    """Region."""
+    protocol: str = "brain-v1"
+    """Protocol id."""
+
+
+class EvaluationSettings(Settings):
+    """How synthetic images are scored."""
+
+    protocols: tuple[Literal["brain-v1", "brain-v1-deploy", "seed-v1"], ...] = (
+        "brain-v1",
+        "brain-v1-deploy",
+        "seed-v1",
+    )
+    """Protocol ids; see docs/explanation/protocol.md."""
+    primary: PrimaryEndpoint = PrimaryEndpoint()
+    """Primary endpoint."""
+    sensitivity: str | None = None
+    """Model whose images are shifted, blurred and scaled; by default the primary model."""
+    bootstrap: int = Field(2000, ge=100)
+    """Bootstrap samples of the confidence intervals."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+
+class Study(Settings):
+    """One study file."""
+
+    study: Name
+    """Name of the study; its results lie in `results/<study>`."""
+    title: str = ""
+    """One line for the report."""
+    data_dir: Path | None = None
+    """Folder of the raw data; also `--config data_dir=...` or `CROSSMOD_DATA_DIR`."""
+    dataset: DatasetSettings
+    """Data set."""
+    split: SplitSettings = SplitSettings()
+    """Division of the subjects."""
+    preprocess: PreprocessSettings = PreprocessSettings()
+    """Preprocessing, shared by all studies with the same settings."""
+    slices: SliceSettings = SliceSettings()
+    """Slice stores."""
+    tasks: tuple[TaskSettings, ...] = Field(min_length=1)
+    """Directions of synthesis."""
+    training: TrainingSettings = TrainingSettings()
+    """Defaults of all gradient models."""
+    models: dict[Name, ModelSettings] = Field(min_length=1)
+    """Models to train, by name."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Seeds; every gradient model is trained once per seed and fold."""
+    batch: int = Field(8, ge=1)
+    """Sessions synthesized and scored by one job."""
+    evaluation: EvaluationSettings = EvaluationSettings()
+    """Scores and statistics."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        from crossmod.methods import check_settings
+
+        for name, model in self.models.items():
+            self.training_of(name)
+            check_settings(model.method, model.own, where=f"models.{name}")
+        allowed = set(self.preprocess.modalities)
+        for task in self.tasks:
+            unknown = {*task.sources, task.target} - allowed
+            if unknown:
+                raise ValueError(f"task {task.id} needs {sorted(unknown)}, not preprocessed")
+        if len({task.id for task in self.tasks}) < len(self.tasks):
+            raise ValueError("names a task twice")
+        for role in (self.evaluation.primary.model, self.evaluation.sensitivity):
+            if role is not None and role not in self.models:
+                raise ValueError(f"evaluation names the model {role!r}, which is not in models")
+        return self
+
+    def training_of(self, model: str) -> TrainingSettings:
+        """Training settings of one model: the study's, overridden by the model's own."""
+        merged = {**self.training.model_dump(), **self.models[model].training}
+        return TrainingSettings(**merged)
+
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """Everything that decides one model's training, as plain JSON values.
+
+        Methods that are fitted at once read of `training` only what selects their slices.
+        """
+        from crossmod.methods import complete_settings, declaration
+
+        entry = self.models[model]
+        training = self.training_of(model).model_dump(mode="json")
+        if declaration(entry.method).fitting == "classical":
+            training = {key: training[key] for key in CLASSICAL_TRAINING_KEYS}
+        own = complete_settings(entry.method, entry.own)
+        return {"method": entry.method, "settings": own, "training": training}
+
+
+CLASSICAL_TRAINING_KEYS = ("context", "slices", "brain_fraction", "middle")
+
+
+def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Study:
+    """Load, complete and check a study.
+
+    Parameters
+    ----------
+    overrides : mapping, optional
+        Keys given on the command line (Snakemake's `config`). If they name a study, they are
+        the study; otherwise they are laid over the default study.
+    path : path, optional
+        Study file to start from.
+
+    Raises
+    ------
+    ConfigError
+        With the full key path, and the nearest known key for an unknown one.
+    """
+    given = dict(overrides or {})
+    if path is None and "study" not in given:
+        path = DEFAULT_STUDY
+    base = read_yaml(path) if path is not None else {}
+    merged = {**base, **given}
+    if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given:
+        merged["data_dir"] = os.environ[DATA_DIR_VARIABLE]
+    return parse_study(merged, where=path or "the configuration")
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader (no Python objects)."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = yaml.safe_load(stream)
+    except FileNotFoundError:
+        raise ConfigError(path, "does not exist", "check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = f"is no YAML ({' '.join(str(error).split())})"
+        raise ConfigError(path, problem, "mend the line named") from None
+    if not isinstance(content, dict):
+        raise ConfigError(path, "holds no keys", "see config/README.md")
+    return content
+
+
+def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:
+    """Check the content of a study file; the first fault becomes a `ConfigError`."""
+    try:
+        study = Study(**content)
+    except ValidationError as error:
+        raise _config_error(error, where) from None
+    if study.dataset.layout != "phantom" and study.data_dir is None:
+        remedy = f"set it there, with --config data_dir=..., or in {DATA_DIR_VARIABLE}"
+        raise ConfigError(where, "data_dir is not set", remedy)
+    return study
+
+
+def _config_error(error: ValidationError, where: Path | str) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the study"
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+        return ConfigError(where, f"unknown key {key}", remedy)
+    if first["type"] == "missing":
+        return ConfigError(where, f"the key {key} is missing", "add it; see config/README.md")
+    message = re.sub(r"^Value error, ", "", first["msg"])
+    return ConfigError(where, f"{key}: {message}", "see config/README.md")
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Study
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = getattr(model, "model_fields", {})
+        model = _settings_in(fields[part].annotation) if part in fields else model
+    return list(getattr(model, "model_fields", {}))
+
+
+def _settings_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        found = _settings_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""What training sees: data contract, slice datasets, splits."""

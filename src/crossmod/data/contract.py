@@ -1,0 +1,100 @@
+"""The data contract: what a trained model was trained on, stored in its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from crossmod.errors import ContractError
+
+
+@dataclass(frozen=True)
+class DataContract:
+    """Everything new data must fit, and what is needed to go back to image units.
+
+    Attributes
+    ----------
+    sources : tuple of str
+        Modalities in channel order.
+    target : str
+        Synthesized modality.
+    context : int
+        Neighbouring slices on each side per source; channels are ordered source by source, from
+        the slice below to the slice above: `len(sources) * (2 * context + 1)` channels.
+    size : int
+        Height and width in pixels.
+    halvings : int
+        How often the padded slice was halved.
+    spacing_mm : float or None
+        Isotropic voxel size of the common grid; None if the reference scan's grid was kept.
+    space : str
+        `native` or `template`.
+    orientation : str
+        Axis codes of the volumes; slices are cut along the third axis.
+    percentiles : tuple of float
+        Percentiles inside the brain mapped to 0 and 1.
+    cohort : dict of str to [low, high]
+        Median over the training sessions of each modality's two percentiles: the scale of
+        delivered images.
+    preprocess : dict
+        Preprocessing settings, so that new scans are treated alike.
+    preprocess_hash : str
+        Their hash.
+    split : str
+        Hash of the training and validation sessions.
+    code : str
+        Version and code hash of the package that trained.
+    """
+
+    sources: tuple[str, ...]
+    target: str
+    context: int
+    size: int
+    halvings: int
+    spacing_mm: float | None
+    space: str
+    orientation: str
+    percentiles: tuple[float, float]
+    cohort: dict[str, list[float]]
+    preprocess: dict[str, Any]
+    preprocess_hash: str
+    split: str
+    code: str
+
+    @property
+    def channels(self) -> int:
+        """Input channels of a network."""
+        return len(self.sources) * (2 * self.context + 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        content = asdict(self)
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in content.items()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], where: str) -> DataContract:
+        """Read back; `ContractError` naming `where` if keys are missing or unknown."""
+        try:
+            values = {**content, "sources": tuple(content["sources"])}
+            values["percentiles"] = tuple(content["percentiles"])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            problem = f"holds no valid data contract ({error})"
+            raise ContractError(where, problem, "train the model again") from None
+
+    def check(self, modalities: list[str], size: int, halvings: int, where: str) -> None:
+        """Refuse data that the model cannot read.
+
+        Raises
+        ------
+        ContractError
+            If a source is missing or the slices have another size.
+        """
+        missing = [name for name in self.sources if name not in modalities]
+        if missing:
+            problem = f"lacks {', '.join(missing)}, which the model needs"
+            raise ContractError(where, problem, "give all sources or use another model")
+        if (size, halvings) != (self.size, self.halvings):
+            problem = f"has slices of {size} px halved {halvings} times, the model was trained "
+            problem += f"on {self.size} px halved {self.halvings} times"
+            raise ContractError(where, problem, "slice again with the model's settings")

@@ -1,0 +1,109 @@
+"""Synthesis methods: one file each, found by name. Importing this package imports no torch.
+
+A method `foo` is two files: `foo.py` with the class (needs torch) and `foo_settings.py` with its
+settings and its declaration (does not), so that the workflow reads the second only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from crossmod.config import Settings
+
+if TYPE_CHECKING:
+    from crossmod.methods.base import Method
+
+SUFFIX = "_settings"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a method needs and how it learns; the workflow derives its data from this.
+
+    Attributes
+    ----------
+    pairing : {"paired", "unpaired", "mixed", "misaligned"}
+        Whether source and target of one subject must fit voxel by voxel.
+    arity : {"one-to-one", "many-to-one", "any-to-any"}
+        How many modalities go in and out.
+    dimensionality : tuple of {"2D", "2.5D", "3D"}
+        What it can be given.
+    fitting : {"gradient", "classical"}
+        Trained by the loop, or fitted at once.
+    null : bool
+        A null model: a control that no synthesis method may fail to beat.
+    """
+
+    pairing: Literal["paired", "unpaired", "mixed", "misaligned"] = "paired"
+    arity: Literal["one-to-one", "many-to-one", "any-to-any"] = "many-to-one"
+    dimensionality: tuple[Literal["2D", "2.5D", "3D"], ...] = ("2D",)
+    fitting: Literal["gradient", "classical"] = "gradient"
+    null: bool = False
+
+
+def method_names() -> list[str]:
+    """Names of all methods, sorted."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(
+        name.removesuffix(SUFFIX).replace("_", "-") for name in names if name.endswith(SUFFIX)
+    )
+
+
+def module_name(method: str) -> str:
+    """Module of a method: `linear-regression` lives in `linear_regression.py`."""
+    return method.replace("-", "_")
+
+
+def _settings_module(method: str) -> Any:
+    if method not in method_names():
+        near = difflib.get_close_matches(method, method_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(method_names())}"
+        raise ValueError(f"unknown method {method!r}; {hint}")
+    return importlib.import_module(f"{__name__}.{module_name(method)}{SUFFIX}")
+
+
+def declaration(method: str) -> Declaration:
+    """Declaration of a method; `ValueError` for an unknown name."""
+    found: Declaration = _settings_module(method).DECLARATION
+    return found
+
+
+def settings_class(method: str) -> type[Settings]:
+    """Settings model of a method; `ValueError` for an unknown name."""
+    found: type[Settings] = _settings_module(method).MethodSettings
+    return found
+
+
+def method_class(method: str) -> type[Method]:
+    """Class of a method; imports torch."""
+    _settings_module(method)
+    from crossmod.methods import registry
+
+    importlib.import_module(f"{__name__}.{module_name(method)}")
+    return registry.get(method)
+
+
+def check_settings(method: str, own: dict[str, Any], where: str) -> None:
+    """Check a method's own keys; `ValueError` naming `where` and the key."""
+    try:
+        settings_class(method)(**own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            known = list(settings_class(method).model_fields)
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"{method} knows {', '.join(known)}"
+            raise ValueError(f"unknown key {key}; {hint}") from None
+        raise ValueError(f"{key}: {first['msg']}") from None
+
+
+def complete_settings(method: str, own: dict[str, Any]) -> dict[str, Any]:
+    """A method's own settings with all defaults filled in, as plain JSON values."""
+    return settings_class(method)(**own).model_dump(mode="json")

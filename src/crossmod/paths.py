@@ -1,0 +1,249 @@
+"""File names: the only module that knows them.
+
+Two trees. `derivatives/<dataset>/...` is keyed by data set and settings and shared by all
+studies; `results/<study>/...` belongs to one study. All paths are relative to the working folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossmod.config import Modality, Study
+from crossmod.errors import InputError
+from crossmod.hashing import hash_settings
+
+DERIVATIVES = Path("derivatives")
+RESULTS = Path("results")
+TEMPLATE_SPACE = "MNI152NLin2009aSym"
+
+# modality -> (BIDS suffix, entities that go before it, BIDS folder)
+BIDS_NAMES: dict[Modality, tuple[str, str, str]] = {
+    "T1w": ("T1w", "", "anat"),
+    "T1ce": ("T1w", "ce-gadolinium_", "anat"),
+    "T2w": ("T2w", "", "anat"),
+    "FLAIR": ("FLAIR", "", "anat"),
+    "PDw": ("PDw", "", "anat"),
+    "CT": ("ct", "", "ct"),
+    "PET": ("pet", "", "pet"),
+}
+
+
+def session_key(participant: str, session: str | None) -> str:
+    """`sub-01` or `sub-01_ses-2`: the key of one visit everywhere."""
+    return participant if not session else f"{participant}_{session}"
+
+
+def split_key(key: str) -> tuple[str, str | None]:
+    """Participant and session (or None) of a session key.
+
+    Raises
+    ------
+    InputError
+        If `key` is no session key.
+    """
+    participant, _, session = key.partition("_")
+    if not participant.startswith("sub-") or (session and not session.startswith("ses-")):
+        raise InputError(key, "is no session key", "write sub-01 or sub-01_ses-2")
+    return participant, session or None
+
+
+def bids_folder(key: str, folder: str = "anat") -> Path:
+    """`sub-01[/ses-2]/anat`."""
+    participant, session = split_key(key)
+    return Path(participant, session, folder) if session else Path(participant, folder)
+
+
+def raw_scan(key: str, modality: Modality) -> Path:
+    """BIDS path of an acquired scan, relative to the data set."""
+    suffix, entities, folder = BIDS_NAMES[modality]
+    return bids_folder(key, folder) / f"{key}_{entities}{suffix}.nii.gz"
+
+
+def modality_name(modality: Modality) -> str:
+    """How a modality ends a file name: `ce-gadolinium_T1w` for T1ce."""
+    suffix, entities, _ = BIDS_NAMES[modality]
+    return entities + suffix
+
+
+@dataclass(frozen=True)
+class PreprocessedPaths:
+    """Files of one preprocessed session; the status file is the stage's contract.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the preprocessed derivative.
+    key : str
+        Session key.
+    """
+
+    root: Path
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the session's volumes."""
+        return self.root / bids_folder(self.key)
+
+    @property
+    def status(self) -> Path:
+        """Status file."""
+        return self.root / f"{self.key}_desc-preproc_status.json"
+
+    def volume(self, modality: Modality, space: str) -> Path:
+        """Bias-corrected volume on the common grid."""
+        name = f"{self.key}_space-{space}_desc-preproc_{modality_name(modality)}.nii.gz"
+        return self.folder / name
+
+    def field_of_view(self, modality: Modality, space: str) -> Path:
+        """Mask of the voxels that the scan covers, on the common grid."""
+        return self.folder / f"{self.key}_space-{space}_desc-fov{modality}_mask.nii.gz"
+
+    def brain_mask(self, space: str) -> Path:
+        """Brain mask on the common grid."""
+        return self.folder / f"{self.key}_space-{space}_desc-brain_mask.nii.gz"
+
+    def lesion_mask(self, space: str) -> Path:
+        """Union of all lesion labels on the common grid."""
+        return self.folder / f"{self.key}_space-{space}_label-lesion_mask.nii.gz"
+
+    def transform(self, source: str, target: str) -> Path:
+        """ITK transform file (maps points of `target` to `source`, LPS, as ITK does)."""
+        return self.folder / f"{self.key}_from-{source}_to-{target}_mode-image_xfm.txt"
+
+    @property
+    def figure(self) -> Path:
+        """Quality-control picture."""
+        return self.root / "figures" / f"{self.key}_desc-qc_preproc.png"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Files of one trained model (task x model x settings x fold x seed) of one study."""
+
+    study: Path
+    task: str
+    model: str
+    method: str
+    settings: str
+    fold: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Path keys joined: task, method, model, settings, fold, seed."""
+        instance = f"method-{self.method}_model-{self.model}_settings-{self.settings}"
+        return f"{self.task}/{instance}/fold-{self.fold}_seed-{self.seed}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights, settings and data contract."""
+        return self.study / "models" / self.id / "checkpoint.pt"
+
+    @property
+    def curve(self) -> Path:
+        """Losses and validation scores by epoch."""
+        return self.study / "models" / self.id / "curve.tsv"
+
+    @property
+    def resume(self) -> Path:
+        """Folder of the resume state: no declared output, survives an interrupted job."""
+        return self.study / "resume" / self.id
+
+    @property
+    def synthetic(self) -> Path:
+        """BIDS derivative of the synthetic images."""
+        return self.study / "synthetic" / self.id
+
+    @property
+    def evaluation(self) -> Path:
+        """Folder of the scores."""
+        return self.study / "evaluation" / self.id
+
+
+def synthetic_volume(root: Path, key: str, target: Modality, description: str) -> Path:
+    """Synthetic image; `description` is `synthetic` (own grid) or `normalized` (common grid)."""
+    name = f"{key}_desc-{description}_{modality_name(target)}.nii.gz"
+    return root / bids_folder(key) / name
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """Every path of a study.
+
+    Parameters
+    ----------
+    study : Study
+        Loaded study.
+    """
+
+    study: Study
+
+    @property
+    def root(self) -> Path:
+        """Folder of the study."""
+        return RESULTS / self.study.study
+
+    @property
+    def dataset(self) -> str:
+        """Key of the data set: its name, for a phantom with the hash of its settings."""
+        dataset = self.study.dataset
+        if dataset.phantom is None:
+            return dataset.name
+        return f"{dataset.name}-{hash_settings(dataset.phantom.model_dump(mode='json'))}"
+
+    @property
+    def data(self) -> Path:
+        """Folder of the raw data."""
+        if self.study.data_dir is not None:
+            return self.study.data_dir
+        return Path("data") / self.dataset
+
+    @property
+    def derivatives(self) -> Path:
+        """Folder of everything derived from the data set and shared by studies."""
+        return DERIVATIVES / self.dataset
+
+    @property
+    def preprocessed_root(self) -> Path:
+        """Preprocessed derivative, keyed by its settings."""
+        return self.derivatives / f"preproc-{self.study.preprocess.hash}"
+
+    def preprocessed(self, key: str) -> PreprocessedPaths:
+        """Files of one preprocessed session."""
+        return PreprocessedPaths(self.preprocessed_root, key)
+
+    @property
+    def slices_root(self) -> Path:
+        """Slice stores, keyed by the settings of preprocessing and slicing."""
+        keys = f"{self.study.preprocess.hash}-{self.study.slices.hash}"
+        return self.derivatives / f"slices-{keys}"
+
+    def slices(self, key: str) -> Path:
+        """Manifest of one session's slice store; the array lies beside it as `.npy`."""
+        return self.slices_root / f"{key}_slices.json"
+
+    def index(self, table: str) -> Path:
+        """Index tables: `scans`, `sessions`, `split`, `unserved`."""
+        return self.root / "index" / f"{table}.tsv"
+
+    def run(self, task: str, model: str, fold: int, seed: int) -> RunPaths:
+        """Files of one trained model."""
+        settings = hash_settings(self.study.settings_of(model))
+        method = self.study.models[model].method
+        return RunPaths(self.root, task, model, method, settings, fold, seed)
+
+    def summary(self, table: str) -> Path:
+        """Study-wide tables: `scores`, `summary`, `comparisons`."""
+        return self.root / "tables" / f"{table}.tsv"
+
+    @property
+    def metrics(self) -> Path:
+        """Headline numbers for `dvc metrics`."""
+        return self.root / "tables" / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report" / "index.html"
