@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,3 +108,50 @@ def read_table(path: Path | str, **columns: Any) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         problem = f"is no tab-separated table ({error})"
         raise InputError(path, problem, "save it as a tab-separated UTF-8 table") from None
+
+
+def write_rows(
+    path: Path | str, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write a table of text without pandas (the workflow's parsing must stay fast).
+
+    Empty values are written as `n/a`; an unchanged file is left alone.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(
+            [row.get(name) if row.get(name) not in (None, "") else "n/a" for name in columns]
+        )
+    write_text(path, stream.getvalue())
+
+
+def read_rows(path: Path | str, required: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Read a tab-separated table of text without pandas; `n/a` becomes the empty string.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no table, or lacks a required column.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(path, "does not exist", "check the path") from None
+    except (UnicodeDecodeError, OSError) as error:
+        problem = f"cannot be read ({error})"
+        raise InputError(path, problem, "save it as a tab-separated UTF-8 table") from None
+    reader = csv.DictReader(io.StringIO(text), delimiter="\t")
+    names = reader.fieldnames or []
+    missing = [name for name in required if name not in names]
+    if missing:
+        problem = f"lacks the column {missing[0]!r}"
+        raise InputError(path, problem, f"give the tab-separated columns {', '.join(required)}")
+    rows = []
+    for number, row in enumerate(reader, start=2):
+        if None in row or None in row.values():
+            problem = f"line {number} has not {len(names)} columns"
+            raise InputError(path, problem, "mend that line")
+        rows.append({name: "" if value == "n/a" else value.strip() for name, value in row.items()})
+    return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -68,7 +69,7 @@ def read_header(path: Path | str) -> nib.Nifti1Image:
     try:
         if path.stat().st_size == 0:
             raise InputError(path, "is empty", "copy the scan again or exclude the session")
-        image = nib.load(path)
+        image: Any = nib.load(path)
         shape = tuple(image.shape)
     except FileNotFoundError:
         raise InputError(path, "does not exist", "check the path") from None
@@ -122,7 +123,7 @@ def read_image(path: Path | str, dtype: type = np.float32) -> Image:
     except (OSError, EOFError, ValueError, zlib.error) as error:
         problem = f"is damaged ({_one_line(error)})"
         raise InputError(path, problem, "copy the scan again or exclude the session") from None
-    data = np.ascontiguousarray(data.reshape(data.shape[:3]))
+    data: NDArray = np.ascontiguousarray(data.reshape(data.shape[:3]))
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         problem = f"holds {int((~np.isfinite(data)).sum())} values that are no finite number"
         raise InputError(path, problem, "replace them or exclude the session")
@@ -151,7 +152,7 @@ def write_image(path: Path | str, image: Image, description: str = "") -> None:
         At most 79 characters for the header's `descrip`; empty keeps what is there.
     """
     data = image.data.astype(np.uint8) if image.data.dtype == bool else image.data
-    out = nib.Nifti1Image(data, image.affine)
+    out: Any = nib.Nifti1Image(data, image.affine)
     if image.header is not None and isinstance(image.header, nib.Nifti1Header):
         old = image.header
         out.header.set_xyzt_units(*old.get_xyzt_units())
