@@ -17,6 +17,7 @@ from nibabel.orientations import (
     io_orientation,
     ornt_transform,
 )
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from crossmod.errors import InputError
@@ -75,14 +76,8 @@ def read_header(path: Path | str) -> nib.Nifti1Image:
         raise InputError(path, "does not exist", "check the path") from None
     except OSError as error:
         raise InputError(path, f"cannot be read ({error})", "check it or exclude it") from None
-    except (
-        ImageFileError,
-        ValueError,
-        EOFError,
-        zlib.error,
-        nib.spatialimages.HeaderDataError,
-    ) as e:
-        problem = f"is no readable NIfTI file ({_one_line(e)})"
+    except (ImageFileError, HeaderDataError, ValueError, EOFError, zlib.error) as error:
+        problem = f"is no readable NIfTI file ({_one_line(error)})"
         raise InputError(path, problem, "convert it again or exclude the session") from None
     if len(shape) == 4 and shape[3] == 1:
         shape = shape[:3]
@@ -119,11 +114,11 @@ def read_image(path: Path | str, dtype: type = np.float32) -> Image:
     """
     proxy = read_header(path)
     try:
-        data = np.asarray(proxy.dataobj, dtype=np.float64 if dtype is float else dtype)
+        raw = np.asarray(proxy.dataobj, dtype=np.float64 if dtype is float else dtype)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         problem = f"is damaged ({_one_line(error)})"
         raise InputError(path, problem, "copy the scan again or exclude the session") from None
-    data: NDArray = np.ascontiguousarray(data.reshape(data.shape[:3]))
+    data: NDArray = np.ascontiguousarray(raw.reshape(raw.shape[:3]))
     if data.dtype.kind == "f" and not np.isfinite(data).all():
         problem = f"holds {int((~np.isfinite(data)).sum())} values that are no finite number"
         raise InputError(path, problem, "replace them or exclude the session")
