@@ -1,0 +1,85 @@
+"""Reader of BIDS data sets (raw scans, annotations from their derivatives)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from crossmod.errors import InputError
+from crossmod.files import read_rows
+from crossmod.ingest.names import Found, annotation_of, modality_of
+from crossmod.paths import session_key
+
+FOLDERS = ("anat", "ct", "pet")
+
+
+def find(root: Path) -> Found:
+    """Find scans by name; nothing is opened but participants.tsv.
+
+    Parameters
+    ----------
+    root : path
+        Folder that holds `sub-*` folders.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or holds no subject.
+    """
+    if not root.is_dir():
+        raise InputError(root, "is no folder", "set data_dir to the folder of the raw data")
+    found = Found(participants=_participants(root))
+    for participant, session, path in _files(root):
+        modality = modality_of(path.name)
+        if modality is not None:
+            key = session_key(participant, session)
+            found.scans.setdefault((key, modality), []).append(path)
+            found.participants.setdefault(participant, {})
+    if not found.scans:
+        problem = "holds no scans named like sub-01/anat/sub-01_T1w.nii.gz"
+        raise InputError(root, problem, "check data_dir and dataset.layout")
+    _annotations(root, found)
+    return found
+
+
+def _participants(root: Path) -> dict[str, dict[str, str]]:
+    table = root / "participants.tsv"
+    if not table.is_file():
+        return {}
+    return {row["participant_id"]: row for row in read_rows(table, ("participant_id",))}
+
+
+def _annotations(root: Path, found: Found) -> None:
+    """Attach masks of derivatives; those without session serve every session of the subject."""
+    sessions: dict[str, set[str]] = {}
+    for key, _ in found.scans:
+        sessions.setdefault(key.split("_")[0], set()).add(key)
+    derivatives = root / "derivatives"
+    for derivative in sorted(derivatives.iterdir()) if derivatives.is_dir() else []:
+        if not derivative.is_dir():
+            continue
+        for participant, session, path in _files(derivative):
+            kind = annotation_of(path.name)
+            if kind is None:
+                continue
+            keys = [session_key(participant, session)] if session else sessions.get(participant, ())
+            found.annotations += [(key, kind, path) for key in sorted(keys)]
+
+
+def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:
+    """Participant, session and path of every file in the modality folders, in fixed order."""
+    for subject in _folders(root, "sub-"):
+        places = [(None, subject)] + [(s.name, s) for s in _folders(subject, "ses-")]
+        for session, place in places:
+            for name in FOLDERS:
+                folder = place / name
+                if folder.is_dir():
+                    for file in sorted(os.listdir(folder)):
+                        yield subject.name, session, folder / file
+
+
+def _folders(root: Path, prefix: str) -> list[Path]:
+    with os.scandir(root) as entries:
+        names = [e.name for e in entries if e.name.startswith(prefix) and e.is_dir()]
+    return [root / name for name in sorted(names)]

@@ -1,0 +1,207 @@
+"""The index: which scan of which session exists, is missing or is left out, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crossmod.config import MODALITIES, Modality, Study
+from crossmod.errors import InputError
+from crossmod.ingest import bids, manifest
+from crossmod.ingest.names import Found
+from crossmod.paths import StudyPaths, raw_scan, split_key
+
+ScanStatus = Literal["present", "missing", "excluded"]
+SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
+SESSION_COLUMNS = ("participant_id", "session_key", "group", "status", "reason")
+ANNOTATION_COLUMNS = ("session_key", "kind", "path")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One cell of the table subject x session x modality."""
+
+    key: str
+    modality: Modality
+    status: ScanStatus
+    reason: str = ""
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One visit."""
+
+    key: str
+    group: str
+    excluded: str
+    scans: dict[Modality, Scan]
+    annotations: tuple[tuple[str, Path], ...]
+
+    @property
+    def participant(self) -> str:
+        """Participant of the visit."""
+        return split_key(self.key)[0]
+
+    @property
+    def available(self) -> tuple[Modality, ...]:
+        """Modalities that can be used, in canonical order; none if the session is excluded."""
+        if self.excluded:
+            return ()
+        return tuple(m for m, scan in self.scans.items() if scan.status == "present")
+
+    def path(self, modality: Modality) -> Path:
+        """File of an available scan."""
+        path = self.scans[modality].path
+        assert path is not None, f"{self.key} has no {modality}"
+        return path
+
+
+def index_study(study: Study) -> list[Session]:
+    """Index of a study's data set, sorted by session key.
+
+    Scans are judged by name and size only; what is wrong inside a file is found where it is read.
+
+    Raises
+    ------
+    InputError
+        If the data folder cannot be used, one file serves two participants, or a configured
+        name does not exist.
+    """
+    found = find(study)
+    _refuse_shared_files(found)
+    wanted = _wanted(study, found)
+    sessions = []
+    for key in sorted({key for key, _ in found.scans}):
+        participant, _ = split_key(key)
+        if study.dataset.include is not None and participant not in study.dataset.include:
+            continue
+        scans = {m: _scan(key, m, found, study.dataset.layout == "phantom") for m in wanted}
+        reason = study.dataset.exclude.get(key) or study.dataset.exclude.get(participant, "")
+        group = found.participants[participant].get(study.split.stratify or "", "")
+        notes = tuple((kind, path) for k, kind, path in found.annotations if k == key)
+        sessions.append(Session(key, group, reason, scans, notes))
+    _check_names(study, {session.key for session in sessions})
+    return sessions
+
+
+def find(study: Study) -> Found:
+    """What the reader of the study's layout finds."""
+    paths = StudyPaths(study)
+    if study.dataset.layout == "phantom":
+        return _planned_phantom(study, paths.data)
+    if study.dataset.layout == "manifest":
+        assert study.dataset.manifest is not None
+        return manifest.find(paths.data, study.dataset.manifest)
+    return bids.find(paths.data)
+
+
+def _planned_phantom(study: Study, root: Path) -> Found:
+    """The phantom is indexed from its settings, before it is made."""
+    from crossmod.phantom import plan
+
+    assert study.dataset.phantom is not None
+    found = Found()
+    for subject in plan(study.dataset.phantom):
+        found.participants[subject.participant] = {"group": subject.group}
+        for modality in subject.modalities:
+            path = root / raw_scan(subject.participant, modality)
+            found.scans[subject.participant, modality] = [path]
+    return found
+
+
+def _wanted(study: Study, found: Found) -> list[Modality]:
+    """Modalities of the table: those of the tasks, and what else is there and processed."""
+    needed = {m for task in study.tasks for m in (*task.sources, task.target)}
+    present = {m for _, m in found.scans} & set(study.preprocess.modalities)
+    return [m for m in MODALITIES if m in needed | present]
+
+
+def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
+    paths = found.scans.get((key, modality), [])
+    if not paths:
+        return Scan(key, modality, "missing", "no file")
+    if len(paths) > 1:
+        names = ", ".join(path.name for path in paths)
+        reason = f"{len(paths)} files claim to be {modality}: {names}"
+        return Scan(key, modality, "excluded", reason)
+    (path,) = paths
+    if not planned:
+        try:
+            if path.stat().st_size == 0:
+                return Scan(key, modality, "excluded", "empty file", path)
+        except OSError as error:
+            return Scan(key, modality, "excluded", error.strerror or "unreadable", path)
+    return Scan(key, modality, "present", "", path)
+
+
+def _refuse_shared_files(found: Found) -> None:
+    """One file under two participants would put the same brain into train and test."""
+    owners: dict[Path, str] = {}
+    for (key, _), paths in found.scans.items():
+        participant, _ = split_key(key)
+        for path in paths:
+            owner = owners.setdefault(path.resolve(), participant)
+            if owner != participant:
+                problem = f"is a scan of {owner} and of {participant}"
+                raise InputError(path, problem, "keep one of the two: the split would leak")
+
+
+def _check_names(study: Study, keys: set[str]) -> None:
+    participants = {split_key(key)[0] for key in keys}
+    named = {
+        "dataset.exclude": set(study.dataset.exclude) - keys,
+        "dataset.include": set(study.dataset.include or ()),
+        "split.external": set(study.split.external),
+    }
+    for where, names in named.items():
+        unknown = sorted(names - participants)
+        if unknown:
+            problem = f"names {unknown[0]}, which the data set does not have"
+            raise InputError(where, problem, "check the spelling (sub-01 or sub-01_ses-2)")
+
+
+def scan_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
+    """Rows of scans.tsv; paths are relative to the data folder where they lie in it."""
+    return [
+        {
+            "participant_id": session.participant,
+            "session_key": session.key,
+            "modality": modality,
+            "status": "excluded" if session.excluded and scan.path else scan.status,
+            "reason": session.excluded or scan.reason,
+            "path": _relative(scan.path, root),
+        }
+        for session in sessions
+        for modality, scan in session.scans.items()
+    ]
+
+
+def session_rows(sessions: list[Session]) -> list[dict[str, str]]:
+    """Rows of sessions.tsv."""
+    return [
+        {
+            "participant_id": session.participant,
+            "session_key": session.key,
+            "group": session.group,
+            "status": "present" if session.available else "excluded",
+            "reason": session.excluded or ("" if session.available else "no usable scan"),
+        }
+        for session in sessions
+    ]
+
+
+def annotation_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
+    """Rows of annotations.tsv."""
+    return [
+        {"session_key": session.key, "kind": kind, "path": _relative(path, root)}
+        for session in sessions
+        for kind, path in session.annotations
+    ]
+
+
+def _relative(path: Path | None, root: Path) -> str:
+    if path is None:
+        return ""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

@@ -1,0 +1,66 @@
+"""Reader of manifest tables: any naming, one row per file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from crossmod.config import MODALITIES, Modality
+from crossmod.errors import InputError
+from crossmod.files import read_rows
+from crossmod.ingest.names import Found, Kind
+from crossmod.paths import session_key
+
+COLUMNS = ("participant_id", "modality", "path")
+ANNOTATIONS = ("brain", "lesion")
+
+
+def find(root: Path, manifest: Path) -> Found:
+    """Read a manifest.
+
+    Parameters
+    ----------
+    root : path
+        Folder that relative paths start from.
+    manifest : path
+        Table with the columns participant_id, modality, path and, if wanted, session_id and
+        others that describe the participant. `modality` is a modality, `brain` (a brain mask) or
+        `lesion` (a label map).
+
+    Raises
+    ------
+    InputError
+        If the table is missing or a row says something impossible.
+    """
+    path = manifest if manifest.is_absolute() else root / manifest
+    found = Found()
+    for number, row in enumerate(read_rows(path, COLUMNS), start=2):
+        participant = _labelled(row["participant_id"], "sub-", path, number)
+        session = row.get("session_id", "")
+        key = session_key(
+            participant, _labelled(session, "ses-", path, number) if session else None
+        )
+        file = Path(row["path"])
+        file = file if file.is_absolute() else root / file
+        details = {k: v for k, v in row.items() if k not in (*COLUMNS, "session_id")}
+        found.participants.setdefault(participant, {}).update(details)
+        if row["modality"] in MODALITIES:
+            modality = cast(Modality, row["modality"])
+            found.scans.setdefault((key, modality), []).append(file)
+        elif row["modality"] in ANNOTATIONS:
+            found.annotations.append((key, cast(Kind, row["modality"]), file))
+        else:
+            problem = f"line {number} has the unknown modality {row['modality']!r}"
+            known = ", ".join((*MODALITIES, *ANNOTATIONS))
+            raise InputError(path, problem, f"use one of {known}")
+    if not found.scans:
+        raise InputError(path, "lists no scan", "add a row per scan")
+    return found
+
+
+def _labelled(value: str, prefix: str, path: Path, number: int) -> str:
+    label = value.removeprefix(prefix)
+    if not label.isalnum() or not label.isascii():
+        problem = f"line {number} has the label {value!r}"
+        raise InputError(path, problem, "use letters and digits only, as BIDS does")
+    return prefix + label
