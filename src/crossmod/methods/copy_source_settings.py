@@ -1,0 +1,20 @@
+"""Settings of the null model `copy-source`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from crossmod.config import Modality, Settings
+from crossmod.methods import Declaration
+
+DECLARATION = Declaration(dimensionality=("2D", "2.5D"), fitting="classical", null=True)
+
+
+class MethodSettings(Settings):
+    """One source with its intensities fitted by a line."""
+
+    source: Modality | None = None
+    """Source modality that is copied; null takes the first source of the task."""
+    resolution: Literal["network", "native"] = "network"
+    """`network`: slices pass through the same padding and halving as a network's; `native`: the
+    prediction is made on the common grid itself."""
