@@ -1,0 +1,54 @@
+"""Building blocks shared by the networks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+Norm = Literal["batch", "instance"]
+Up = Literal["transposed", "nearest"]
+
+SLOPE = 0.2  # LeakyReLU (Isola et al., CVPR 2017, appendix)
+
+
+def norm_layer(kind: Norm, channels: int) -> nn.Module:
+    """Normalization with learned scale and shift.
+
+    `instance` keeps no running statistics: it computes the same in training and evaluation.
+    """
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+def down_convolution(n_in: int, n_out: int, stride: int = 2, *, bias: bool) -> nn.Conv2d:
+    """Convolution of size 4: (B, n_in, H, W) -> (B, n_out, H/2, W/2) for stride 2."""
+    return nn.Conv2d(n_in, n_out, kernel_size=4, stride=stride, padding=1, bias=bias)
+
+
+def up_convolution(n_in: int, n_out: int, up: Up, *, bias: bool) -> nn.Module:
+    """Doubling of height and width: (B, n_in, H, W) -> (B, n_out, 2H, 2W).
+
+    `transposed` is the paper's; `nearest` repeats pixels and convolves them, so that every output
+    pixel is made by the same weights (Odena, Dumoulin and Olah, Distill 2016, on checkerboards).
+    """
+    if up == "transposed":
+        return nn.ConvTranspose2d(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=bias)
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest"),
+        nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=bias),
+    )
+
+
+def initialize(network: nn.Module) -> None:
+    """Draw weights as pix2pix does: N(0, 0.02) for convolutions, N(1, 0.02) for scales, 0 else."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
