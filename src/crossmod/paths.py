@@ -120,21 +120,18 @@ class PreprocessedPaths:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Files of one trained model (task x model x settings x fold x seed) of one study."""
+    """Files of one run (a trained model) of one study.
+
+    Parameters
+    ----------
+    study : path
+        Folder of the study's results.
+    id : str
+        Path keys of the run, as `StudyPaths.run_id` joins them.
+    """
 
     study: Path
-    task: str
-    model: str
-    method: str
-    settings: str
-    fold: int
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """Path keys joined: task, method, model, settings, fold, seed."""
-        instance = f"method-{self.method}_model-{self.model}_settings-{self.settings}"
-        return f"{self.task}/{instance}/fold-{self.fold}_seed-{self.seed}"
+    id: str
 
     @property
     def checkpoint(self) -> Path:
@@ -160,6 +157,18 @@ class RunPaths:
     def evaluation(self) -> Path:
         """Folder of the scores."""
         return self.study / "evaluation" / self.id
+
+    def synthetic_batch(self, batch: str) -> Path:
+        """Statuses of one batch of synthesized sessions."""
+        return self.synthetic / f"batch-{batch}_status.json"
+
+    def scores(self, batch: str) -> Path:
+        """Scores of one batch of sessions."""
+        return self.evaluation / f"batch-{batch}_scores.tsv"
+
+    def scored_batch(self, batch: str) -> Path:
+        """Statuses of one batch of scored sessions."""
+        return self.evaluation / f"batch-{batch}_status.json"
 
 
 def synthetic_volume(root: Path, key: str, target: Modality, description: str) -> Path:
@@ -200,6 +209,12 @@ class StudyPaths:
             return self.study.data_dir
         return Path("data") / self.dataset
 
+    def phantom_scan(self, modality: Modality) -> str:
+        """Pattern of a raw scan of the phantom, with the wildcard `{participant}`."""
+        stand_in = "sub-0"
+        pattern = (self.data / raw_scan(stand_in, modality)).as_posix()
+        return pattern.replace(stand_in, "{participant}")
+
     @property
     def derivatives(self) -> Path:
         """Folder of everything derived from the data set and shared by studies."""
@@ -228,11 +243,16 @@ class StudyPaths:
         """Index tables: `scans`, `sessions`, `split`, `unserved`."""
         return self.root / "index" / f"{table}.tsv"
 
-    def run(self, task: str, model: str, fold: int, seed: int) -> RunPaths:
-        """Files of one trained model."""
+    def run_id(self, task: str, model: str, fold: int, seed: int) -> str:
+        """Path keys joined: task, method, model, hash of the settings, fold, seed."""
         settings = hash_settings(self.study.settings_of(model))
         method = self.study.models[model].method
-        return RunPaths(self.root, task, model, method, settings, fold, seed)
+        instance = f"method-{method}_model-{model}_settings-{settings}"
+        return f"{task}/{instance}/fold-{fold}_seed-{seed}"
+
+    def run(self, run_id: str) -> RunPaths:
+        """Files of one run."""
+        return RunPaths(self.root, run_id)
 
     def summary(self, table: str) -> Path:
         """Study-wide tables: `scores`, `summary`, `comparisons`."""

@@ -1,0 +1,60 @@
+rule evaluate:
+    """Score one batch of synthetic images of one model."""
+    input:
+        synthetic=RUN.synthetic_batch("{batch}"),
+        preprocessed=batch_preprocessed,
+        slices=batch_stores,
+        code=code("evaluate"),
+        env="envs/analysis.yaml",
+    output:
+        scores=RUN.scores("{batch}"),
+        status=RUN.scored_batch("{batch}"),
+    params:
+        keys=run_json,
+        protocols=STUDY.evaluation.protocols,
+        sensitivity=sensitivity_option,
+    log:
+        f"logs/{STUDY.study}/evaluate/{{run}}/{{batch}}.log",
+    benchmark:
+        f"logs/{STUDY.study}/evaluate/{{run}}/{{batch}}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    shell:
+        "python -m crossmod evaluate --run {params.keys:q} --synthetic {input.synthetic:q}"
+        " --preprocessed {input.preprocessed:q} --slices {input.slices:q}"
+        " --protocols {params.protocols} {params.sensitivity}"
+        " --output {output.scores:q} --status {output.status:q} > {log:q} 2>&1"
+
+
+rule summarize:
+    """Means, intervals and tests over all scores."""
+    input:
+        scores=[r.paths.scores(b) for r in PLAN.runs.values() for b in r.batches],
+        split=PLAN.paths.index("split"),
+        code=code("summarize"),
+        env="envs/analysis.yaml",
+    output:
+        scores=PLAN.paths.summary("scores"),
+        summary=PLAN.paths.summary("summary"),
+        comparisons=PLAN.paths.summary("comparisons"),
+        metrics=PLAN.paths.metrics,
+    params:
+        study=STUDY_JSON,
+    log:
+        f"logs/{STUDY.study}/summarize.log",
+    benchmark:
+        f"logs/{STUDY.study}/summarize.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    shell:
+        "python -m crossmod summarize {params.study:q} > {log:q} 2>&1"
+
+
+rule evaluated:
+    """All scores and statistics."""
+    input:
+        PLAN.paths.metrics,

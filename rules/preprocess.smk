@@ -1,0 +1,30 @@
+rule preprocess:
+    """Align, correct and brain-extract the scans of one session."""
+    input:
+        raw=raw_files,
+        code=code("preprocess"),
+        env="envs/imaging.yaml",
+    output:
+        status=PLAN.paths.preprocessed("{session}").status,
+    params:
+        scans=raw_options,
+        settings=SETTINGS["preprocess"],
+        folder=PLAN.paths.preprocessed_root,
+    log:
+        f"logs/{PLAN.paths.dataset}/preprocess-{STUDY.preprocess.hash}/{{session}}.log",
+    benchmark:
+        f"logs/{PLAN.paths.dataset}/preprocess-{STUDY.preprocess.hash}/{{session}}.tsv"
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    shell:
+        "python -m crossmod preprocess --session {wildcards.session} {params.scans}"
+        " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"
+
+
+rule preprocessed:
+    """All preprocessed sessions and their slices."""
+    input:
+        [PLAN.paths.slices(key) for key in PLAN.used_sessions],

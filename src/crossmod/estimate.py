@@ -1,0 +1,170 @@
+"""What a study will cost, before it is started: jobs, parameters, FLOPs, memory, hours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossmod.files import read_json, read_rows
+from crossmod.planning import Plan, Run
+from crossmod.summary_text import text_table
+
+# Seconds a job takes on one core where no earlier job of the kind has left a measurement here.
+USUAL_SECONDS = {
+    "phantom": 6.0,
+    "preprocess": 25.0,
+    "slices": 2.5,
+    "synthesize": 8.0,
+    "evaluate": 10.0,
+    "summarize": 6.0,
+    "report": 20.0,
+}
+START_SECONDS = 12.0  # a training's imports
+BRAIN_HEIGHT_MM = 130.0  # adult brain, where no slices exist to count
+BACKWARD = 3.0  # forward and backward cost three forwards
+BYTES_PER_PARAMETER = 16  # weights, gradient, two moments of Adam, float32
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one run."""
+
+    parameters: int
+    training_flops: float
+    memory_gb: float
+    seconds: float
+
+
+def estimate_text(plan: Plan) -> str:
+    """Table of jobs and models with the expected time, for people."""
+    speed = _flops_per_second()
+    costs = {run_id: run_cost(plan, run, speed) for run_id, run in plan.runs.items()}
+    jobs = job_seconds(plan)
+    rows = [[stage, count, _clock(seconds)] for stage, (count, seconds) in jobs.items()]
+    rows.append(["train", len(costs), _clock(sum(cost.seconds for cost in costs.values()))])
+    models = {run.model: costs[run_id] for run_id, run in plan.runs.items()}
+    model_rows = [
+        [
+            name,
+            f"{cost.parameters / 1e6:.2f}",
+            f"{cost.training_flops / 1e12:.1f}",
+            f"{cost.memory_gb:.1f}",
+            _clock(cost.seconds),
+        ]
+        for name, cost in models.items()
+    ]
+    core_seconds = sum(s for _, s in jobs.values()) + sum(c.seconds for c in costs.values())
+    participants = {session.participant for session in plan.sessions.values()}
+    tasks = ", ".join(task.id for task in plan.study.tasks)
+    return "\n".join(
+        [
+            f"study {plan.study.study}: {len(participants)} subjects, {len(plan.sessions)} "
+            f"sessions; {tasks}; {len(plan.study.models)} models, {len(costs)} runs",
+            "stages: preprocess, slices, train, synthesize, evaluate, report",
+            text_table(["stage", "jobs", "core time"], rows),
+            text_table(
+                ["model", "Mparameters", "TFLOP to train", "GB", "core time per run"], model_rows
+            ),
+            f"expected, if nothing is done yet: {core_seconds / 3600:.2f} core hours "
+            f"({_clock(core_seconds / 2)} on 2 cores); report: {plan.paths.report}",
+        ]
+    )
+
+
+def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
+    """Cost of training one run.
+
+    Methods that are fitted at once read every slice once; their time is their start.
+    """
+    study = plan.study
+    if run.declaration.fitting == "classical":
+        return Cost(0, 0.0, 1.0, START_SECONDS / 2)
+    from crossmod.training.cost import cost
+
+    training = study.training_of(run.model)
+    channels = len(run.task.sources) * (2 * training.context + 1)
+    found = cost(study.settings_of(run.model), channels, study.slices.size)
+    slices = _slices_per_session(plan) * len(run.train)
+    if training.steps_per_epoch:
+        slices = training.steps_per_epoch * training.batch_size
+    flops = BACKWARD * found["flops_per_slice"] * slices * training.epochs
+    pixels = study.slices.size**2 * training.batch_size
+    memory = found["parameters"] * BYTES_PER_PARAMETER + pixels * 4 * 64 * 6
+    seconds = START_SECONDS + flops / flops_per_second
+    return Cost(found["parameters"], flops, 0.8 + memory / 1e9, seconds)
+
+
+def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
+    """Number of jobs and core seconds of every stage but training."""
+    study, dataset = plan.study, plan.paths.dataset
+    sessions = len(plan.used_sessions)
+    batches = sum(len(run.batches) for run in plan.runs.values())
+    logs = Path("logs")
+    folders = {
+        "phantom": (logs / dataset / "phantom", len(plan.sessions) if plan.phantom_groups else 0),
+        "preprocess": (logs / dataset / f"preprocess-{study.preprocess.hash}", sessions),
+        "slices": (logs / dataset / plan.paths.slices_root.name, sessions),
+        "synthesize": (logs / study.study / "synthesize", batches),
+        "evaluate": (logs / study.study / "evaluate", batches),
+        "summarize": (logs / study.study / "summarize", 1),
+        "report": (logs / study.study / "report", 1),
+    }
+    found = {}
+    for stage, (folder, count) in folders.items():
+        files = [folder.with_suffix(".tsv"), *sorted(folder.rglob("*.tsv"))]
+        mean = _mean_seconds(files) or USUAL_SECONDS[stage]
+        if count:
+            found[stage] = (count, count * mean)
+    return found
+
+
+def _mean_seconds(files: Iterable[Path]) -> float | None:
+    """Mean of the seconds that Snakemake's benchmark files tell."""
+    seconds = [
+        float(row["s"]) for path in files if path.is_file() for row in read_rows(path, ("s",))
+    ]
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def _slices_per_session(plan: Plan) -> float:
+    """Mean number of slices: counted where stores exist, else from the height of a brain."""
+    shapes = []
+    for key in plan.used_sessions:
+        path = plan.paths.slices(key)
+        if path.is_file() and read_json(path).get("verdict") == "ok":
+            shapes.append(read_json(path)["shape"][1])
+    if shapes:
+        return sum(shapes) / len(shapes)
+    return BRAIN_HEIGHT_MM / (plan.study.preprocess.spacing_mm or 1.0)
+
+
+def _flops_per_second() -> float:
+    """Speed of this machine on convolutions like a network's, measured for half a second."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = True
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    layer = torch.nn.Conv2d(32, 32, 4, stride=2, padding=1).to(device)
+    image = torch.zeros(8, 32, 64, 64, device=device)
+    flops = 2 * 8 * 32 * 32 * 16 * 32 * 32 * BACKWARD
+    rounds, start = 0, time.perf_counter()
+    while time.perf_counter() - start < 0.5:
+        layer(image).sum().backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        rounds += 1
+    elapsed = time.perf_counter() - start
+    torch.set_num_threads(threads)
+    return flops * rounds / elapsed
+
+
+def _clock(seconds: float) -> str:
+    """`1:05:00` or `5:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,257 @@
+"""The plan of a study: its sessions, split and runs, from which the workflow's DAG is made.
+
+Loading a plan indexes the data folder by names, brings the index tables up to date and derives
+everything else from them. It imports neither torch nor pandas: the Snakefile does it at each parse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crossmod.config import Modality, Study, TaskSettings, load_study
+from crossmod.data.splits import (
+    COLUMNS,
+    Split,
+    assign,
+    fold_count,
+    missing_participants,
+    participants,
+    read_split,
+    split_rows,
+)
+from crossmod.errors import ConfigError
+from crossmod.files import read_json, write_json, write_rows
+from crossmod.ingest.index import (
+    ANNOTATION_COLUMNS,
+    SCAN_COLUMNS,
+    SESSION_COLUMNS,
+    Session,
+    annotation_rows,
+    index_study,
+    scan_rows,
+    session_rows,
+)
+from crossmod.methods import Declaration, declaration
+from crossmod.paths import RunPaths, StudyPaths
+
+UNSERVED_COLUMNS = ("session_key", "modality", "reason")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model to train and use: task x model x fold x seed.
+
+    Attributes
+    ----------
+    train, validation : tuple of str
+        Session keys.
+    batches : dict of str to tuple of str
+        Batch name to the keys of the sessions it synthesizes.
+    """
+
+    task: TaskSettings
+    model: str
+    fold: int
+    seed: int
+    declaration: Declaration
+    paths: RunPaths
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    batches: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will do."""
+
+    study: Study
+    sessions: dict[str, Session]
+    split: Split
+
+    @cached_property
+    def paths(self) -> StudyPaths:
+        """Paths of the study."""
+        return StudyPaths(self.study)
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Runs by id. Methods that are fitted at once have no randomness and one seed."""
+        runs = {}
+        for task in self.study.tasks:
+            for model in self.study.models:
+                found = declaration(self.study.models[model].method)
+                seeds = self.study.seeds if found.fitting == "gradient" else self.study.seeds[:1]
+                for fold in range(fold_count(self.study.split)):
+                    for seed in seeds:
+                        run = self._run(task, model, fold, seed)
+                        runs[run.paths.id] = run
+        return runs
+
+    def _run(self, task: TaskSettings, model: str, fold: int, seed: int) -> Run:
+        paths = self.paths.run(self.paths.run_id(task.id, model, fold, seed))
+        found = declaration(self.study.models[model].method)
+        train = self._trainable(task, fold, "train")
+        validation = self._trainable(task, fold, "validation")
+        if not train:
+            needed = ", ".join((*task.sources, task.target))
+            problem = f"no training subject has all of {needed} in fold {fold}"
+            raise ConfigError(f"task {task.id}", problem, "see index/scans.tsv and index/split.tsv")
+        batches = self._batches(task, fold)
+        return Run(task, model, fold, seed, found, paths, train, validation, batches)
+
+    def _trainable(self, task: TaskSettings, fold: int, role: Any) -> tuple[str, ...]:
+        """Keys of the sessions with all modalities of the task, in the order of the split."""
+        needed = {*task.sources, task.target}
+        keys = self._keys(participants(self.split, fold, [role]))
+        return tuple(key for key in keys if needed <= set(self.sessions[key].available))
+
+    def _batches(self, task: TaskSettings, fold: int) -> dict[str, tuple[str, ...]]:
+        """Sessions to synthesize: tests, external ones, and those that lack the target.
+
+        A session's place is its participant's place in the append-only split, so that a new
+        participant or one that drops out moves nobody to another batch.
+        """
+        batches: dict[str, list[str]] = {}
+        place = 0
+        for (participant, f), role in self.split.items():
+            if f != fold:
+                continue
+            tested = role == "test" or (role == "external" and fold == 0)
+            for key in self._keys([participant]):
+                available = set(self.sessions[key].available)
+                fill = fold_count(self.study.split) == 1 and task.target not in available
+                if (tested or fill) and set(task.sources) <= available:
+                    batches.setdefault(f"{place // self.study.batch:03d}", []).append(key)
+            place += tested
+        return {name: tuple(keys) for name, keys in batches.items()}
+
+    def _keys(self, names: list[str]) -> list[str]:
+        return [key for name in names for key in self._keys_of.get(name, ())]
+
+    @cached_property
+    def _keys_of(self) -> dict[str, list[str]]:
+        keys: dict[str, list[str]] = {}
+        for key, session in self.sessions.items():
+            keys.setdefault(session.participant, []).append(key)
+        return keys
+
+    @cached_property
+    def used_sessions(self) -> tuple[str, ...]:
+        """Keys of every session with a usable scan: all of them are preprocessed."""
+        wanted = set(self.study.preprocess.modalities)
+        return tuple(key for key, s in self.sessions.items() if wanted & set(s.available))
+
+    @cached_property
+    def primary_model(self) -> str:
+        """Model of the primary endpoint: the one named, else the first that is no null."""
+        named = self.study.evaluation.primary.model
+        models = self.study.models
+        candidates = [m for m in models if not declaration(models[m].method).null]
+        return named or (candidates or list(models))[0]
+
+    @cached_property
+    def sensitivity_model(self) -> str:
+        """Model whose images are also scored shifted, blurred and scaled."""
+        return self.study.evaluation.sensitivity or self.primary_model
+
+    @cached_property
+    def phantom_groups(self) -> dict[tuple[Modality, ...], tuple[str, ...]]:
+        """Participants of the phantom by the modalities they have; empty for other layouts."""
+        groups: dict[tuple[Modality, ...], list[str]] = {}
+        if self.study.dataset.layout == "phantom":
+            for session in self.sessions.values():
+                made = tuple(m for m, scan in session.scans.items() if scan.path)
+                groups.setdefault(made, []).append(session.participant)
+        return {made: tuple(names) for made, names in groups.items()}
+
+    @cached_property
+    def unserved(self) -> list[dict[str, str]]:
+        """Missing modalities that no trained model can make, with the reason."""
+        rows = []
+        for key, session in self.sessions.items():
+            for modality, scan in session.scans.items():
+                if scan.status == "present" and not session.excluded:
+                    continue
+                reason = self._unserved_reason(session, modality)
+                if reason:
+                    rows.append({"session_key": key, "modality": modality, "reason": reason})
+        return rows
+
+    def _unserved_reason(self, session: Session, modality: str) -> str:
+        if session.excluded:
+            return f"session excluded: {session.excluded}"
+        tasks = [task for task in self.study.tasks if task.target == modality]
+        if not tasks:
+            return f"no task of this study makes {modality}"
+        lacking = [[m for m in t.sources if m not in session.available] for t in tasks]
+        if all(lacking):
+            return f"lacks the source {' and '.join(sorted(lacking, key=len)[0])}"
+        return ""
+
+
+def load_plan(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Plan:
+    """Load a study, index its data, bring its tables up to date.
+
+    Parameters
+    ----------
+    overrides, path
+        As for `crossmod.config.load_study`.
+
+    Raises
+    ------
+    ConfigError, InputError
+        If study, data folder or split cannot be used.
+    """
+    return make_plan(load_study(overrides, path))
+
+
+def make_plan(study: Study) -> Plan:
+    """Index a study's data and bring its tables up to date."""
+    paths = StudyPaths(study)
+    sessions = index_study(study)
+    split = _split(study, sessions, paths.index("split"))
+    plan = Plan(study, {session.key: session for session in sessions}, split)
+    _claim_dataset(study, paths)
+    write_rows(paths.index("scans"), SCAN_COLUMNS, scan_rows(sessions, paths.data))
+    write_rows(paths.index("sessions"), SESSION_COLUMNS, session_rows(sessions))
+    write_rows(
+        paths.index("annotations"), ANNOTATION_COLUMNS, annotation_rows(sessions, paths.data)
+    )
+    write_rows(paths.index("split"), COLUMNS, split_rows(split))
+    write_rows(paths.index("unserved"), UNSERVED_COLUMNS, plan.unserved)
+    return plan
+
+
+def _split(study: Study, sessions: list[Session], table: Path) -> Split:
+    groups = {session.participant: session.group for session in sessions if session.available}
+    folds = fold_count(study.split)
+    if study.split.file is not None:
+        split = read_split(study.split.file, folds)
+        unknown = missing_participants(split, groups)
+        if unknown:
+            problem = f"says nothing of {unknown[0]}"
+            raise ConfigError(study.split.file, problem, "add a line or exclude the participant")
+        return split
+    existing = read_split(table, folds) if table.is_file() else {}
+    for participant in study.split.external:
+        role = existing.get((participant, 0), "external")
+        if role != "external":
+            problem = f"{participant} is external in the study, {role} in the split"
+            raise ConfigError(table, problem, "delete the table to divide anew")
+    return assign(groups, existing, study.split)
+
+
+def _claim_dataset(study: Study, paths: StudyPaths) -> None:
+    """One data set name stands for one folder: derivatives are shared by name."""
+    claim = paths.derivatives / "dataset.json"
+    content = {"name": study.dataset.name, "data_dir": paths.data.as_posix()}
+    if claim.is_file() and read_json(claim) != content:
+        other = read_json(claim).get("data_dir")
+        problem = f"data set {study.dataset.name!r} already stands for {other}"
+        remedy = f"choose another dataset.name, or delete {claim} if the folder has moved"
+        raise ConfigError(claim, problem, remedy)
+    write_json(claim, content)
