@@ -211,12 +211,15 @@ def to_plane(volume: NDArray[np.floating], geometry: Geometry) -> NDArray[np.flo
         Cropped, zero outside the volume, then halved by 2x2 means.
     """
     _check_plane(volume.shape[:2], geometry)
-    slices = np.zeros((volume.shape[2], geometry.span, geometry.span), dtype=np.float32)
+    slices: NDArray[np.float32] = np.zeros(
+        (volume.shape[2], geometry.span, geometry.span), dtype=np.float32
+    )
+    half = np.float32(0.5)
     (x_in, x_out), (y_in, y_out) = _overlaps(geometry)
     slices[:, x_out, y_out] = volume[x_in, y_in].transpose(2, 0, 1)
     for _ in range(geometry.halvings):
-        slices = (slices[:, ::2] + slices[:, 1::2]) / 2
-        slices = (slices[:, :, ::2] + slices[:, :, 1::2]) / 2
+        slices = (slices[:, ::2] + slices[:, 1::2]) * half
+        slices = (slices[:, :, ::2] + slices[:, :, 1::2]) * half
     return slices
 
 
