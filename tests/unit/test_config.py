@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crossmod.config import MODALITIES, Study, load_study, parse_study
+from crossmod.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+MINIMAL = {
+    "study": "mine",
+    "data_dir": "raw",
+    "dataset": {"name": "mine"},
+    "tasks": [{"sources": ["T1w"], "target": "FLAIR"}],
+    "models": {"unet": {"method": "unet"}},
+}
+
+
+def test_a_minimal_study_has_good_defaults() -> None:
+    study = parse_study(MINIMAL, "x")
+    assert study.dataset.layout == "bids"
+    assert study.seeds == (0,)
+    assert study.preprocess.modalities == MODALITIES
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"taks": []}, "unknown key taks; did you mean 'tasks'"),
+        ({"split": {"tset": 0.1}}, r"unknown key split\.tset; did you mean 'test'"),
+        ({"models": {"u": {"method": "unte"}}}, "unknown method 'unte'; did you mean 'unet'"),
+        ({"models": {"u": {"method": "unet", "widht": 3}}}, r"models\.u\.widht; did you mean 'w"),
+        ({"models": {"u": {"method": "unet", "training": {"epoch": 3}}}}, "epoch"),
+        ({"models": {"Bad Name": {"method": "unet"}}}, "models"),
+        ({"study": "../up"}, "study"),
+        ({"tasks": [{"sources": ["T1w", "FLAIR"], "target": "FLAIR"}]}, "both source and target"),
+        ({"tasks": [{"sources": ["T1"], "target": "FLAIR"}]}, "tasks.0.sources.0"),
+        ({"dataset": {"name": "x", "layout": "phantom"}}, "'phantom' belongs to layout"),
+        ({"dataset": {"name": "x", "layout": "manifest"}}, "needs the key 'manifest'"),
+        ({"preprocess": {"modalities": ["T1w"]}}, "not preprocessed"),
+        ({"preprocess": {"percentiles": [99, 1]}}, "increasing"),
+        ({"evaluation": {"primary": {"model": "gan"}}}, "'gan', which is not in models"),
+        ({"data_dir": None}, "data_dir is not set"),
+    ],
+)
+def test_faults_are_one_line_with_the_key(change: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_study({**MINIMAL, **change}, "study.yaml")
+    assert str(caught.value).startswith("study.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_keys_are_named() -> None:
+    content = {key: value for key, value in MINIMAL.items() if key != "tasks"}
+    with pytest.raises(ConfigError, match="the key tasks is missing"):
+        parse_study(content, "x")
+
+
+def test_data_dir_comes_from_file_command_line_or_environment(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    assert load_study(path=path).data_dir == Path("raw")
+    monkeypatch.setenv("CROSSMOD_DATA_DIR", "/from/environment")
+    assert load_study(path=path).data_dir == Path("/from/environment")
+    assert load_study({"data_dir": "/given"}, path).data_dir == Path("/given")
+
+
+def test_keys_without_a_study_name_lie_over_the_default_study(monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert load_study({"seeds": [7]}).seeds == (7,)
+    assert load_study({"seeds": [7]}).study == load_study().study
+    assert load_study(MINIMAL).study == "mine"
+
+
+def test_yaml_cannot_make_objects(tmp_path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("study: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigError, match="is no YAML"):
+        load_study(path=path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda p: p.name)
+def test_every_study_file_that_ships_is_valid(path: Path) -> None:
+    load_study({"data_dir": "somewhere"}, path)
+
+
+def test_settings_of_a_classical_model_do_not_change_with_epochs() -> None:
+    models = {"unet": {"method": "unet"}, "mean": {"method": "brain-mean"}}
+    first = parse_study({**MINIMAL, "models": models}, "x")
+    second = parse_study({**MINIMAL, "models": models, "training": {"epochs": 3}}, "x")
+    assert first.settings_of("mean") == second.settings_of("mean")
+    assert first.settings_of("unet") != second.settings_of("unet")
+
+
+def test_every_setting_is_described() -> None:
+    schema = Study.model_json_schema()
+    for name, model in schema["$defs"].items():
+        for key, field in model.get("properties", {}).items():
+            described = "description" in field or "description" in str(field.get("allOf", ""))
+            assert described or name == "ModelSettings", f"{name}.{key} has no description"

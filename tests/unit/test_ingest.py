@@ -1,0 +1,112 @@
+import pytest
+
+from crossmod.errors import InputError
+from crossmod.ingest.index import index_study, scan_rows
+from crossmod.ingest.names import annotation_of, modality_of
+
+THREE = ["T1w", "T2w", "FLAIR"]
+
+
+@pytest.mark.parametrize(
+    ("name", "modality"),
+    [
+        ("sub-1_T1w.nii.gz", "T1w"),
+        ("sub-1_acq-grey64_ce-GADOLINIUM_T1w.nii.gz", "T1ce"),
+        ("sub-1_ses-2_FLAIR.nii", "FLAIR"),
+        ("sub-1_ct.nii.gz", "CT"),
+        ("sub-1_bold.nii.gz", None),
+        ("sub-1_T1w.json", None),
+    ],
+)
+def test_names_say_the_modality(name: str, modality: str | None) -> None:
+    assert modality_of(name) == modality
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("sub-1_desc-brain_mask.nii.gz", "brain"),
+        ("sub-1_space-T1w_label-tumour_desc-auto_dseg.nii.gz", "lesion"),
+        ("sub-1_label-lesion_mask.nii.gz", "lesion"),
+        ("sub-1_label-lesionchange_mask.nii.gz", None),
+        ("sub-1_desc-braintruth_mask.nii.gz", None),
+        ("sub-1_desc-brain_T1w.nii.gz", None),
+    ],
+)
+def test_names_say_the_annotation(name: str, kind: str | None) -> None:
+    assert annotation_of(name) == kind
+
+
+def test_index_tells_present_missing_and_excluded(bids, study_of) -> None:
+    root = bids({"sub-01": THREE, "sub-02": ["T1w", "T2w"], "sub-03_ses-1": THREE})
+    (root / "sub-01/anat/sub-01_run-2_T2w.nii.gz").write_bytes(b"x")
+    (root / "sub-02/anat/sub-02_T2w.nii.gz").write_bytes(b"")
+    study = study_of(root, dataset={"name": "tiny", "exclude": {"sub-03_ses-1": "moved"}})
+    rows = {(r["session_key"], r["modality"]): r for r in scan_rows(index_study(study), root)}
+    assert rows["sub-01", "T1w"]["status"] == "present"
+    assert rows["sub-01", "T1w"]["path"] == "sub-01/anat/sub-01_T1w.nii.gz"
+    assert "2 files claim to be T2w" in rows["sub-01", "T2w"]["reason"]
+    assert rows["sub-02", "FLAIR"]["status"] == "missing"
+    assert rows["sub-02", "T2w"]["reason"] == "empty file"
+    assert rows["sub-03_ses-1", "T1w"]["reason"] == "moved"
+
+
+def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None:
+    root = bids({"sub-01_ses-1": THREE, "sub-01_ses-2": THREE})
+    mask = root / "derivatives/masks/sub-01/anat/sub-01_desc-brain_mask.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"x")
+    sessions = index_study(study_of(root))
+    assert [s.annotations for s in sessions] == [(("brain", mask),), (("brain", mask),)]
+
+
+def test_manifest_of_any_names(bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    table = root / "scans.tsv"
+    lines = [
+        "participant_id\tsession_id\tmodality\tpath\tsite",
+        "01\t1\tT1w\tsub-01/anat/sub-01_T1w.nii.gz\tA",
+        "01\t1\tlesion\tsub-01/anat/sub-01_FLAIR.nii.gz\tA",
+    ]
+    table.write_text("\n".join(lines) + "\n")
+    chosen = {"name": "m", "layout": "manifest", "manifest": "scans.tsv"}
+    (session,) = index_study(study_of(root, dataset=chosen, split={"stratify": "site"}))
+    assert (session.key, session.group, session.available) == ("sub-01_ses-1", "A", ("T1w",))
+    assert session.annotations[0][0] == "lesion"
+    table.write_text("\n".join([*lines, "01\t1\tT9\tx\tA"]) + "\n")
+    with pytest.raises(InputError, match="line 4 has the unknown modality 'T9'"):
+        index_study(study_of(root, dataset=chosen))
+    table.write_text("\n".join([lines[0], "../x\t1\tT1w\tx\tA"]) + "\n")
+    with pytest.raises(InputError, match="line 2 has the label"):
+        index_study(study_of(root, dataset=chosen))
+
+
+def test_one_file_under_two_subjects_is_a_leak(bids, study_of) -> None:
+    root = bids({"sub-01": THREE, "sub-02": THREE})
+    scan = root / "sub-02/anat/sub-02_T1w.nii.gz"
+    scan.unlink()
+    scan.symlink_to(root / "sub-01/anat/sub-01_T1w.nii.gz")
+    with pytest.raises(InputError, match="is a scan of sub-01 and of sub-02"):
+        index_study(study_of(root))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": {"name": "t", "exclude": {"sub-09": "x"}}}, "dataset.exclude: names sub-09"),
+        ({"dataset": {"name": "t", "include": ["sub-08"]}}, "dataset.include: names sub-08"),
+        ({"split": {"external": ["sub-07"]}}, "split.external: names sub-07"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused(change, message, bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    with pytest.raises(InputError, match=message):
+        index_study(study_of(root, **change))
+
+
+def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:
+    with pytest.raises(InputError, match="is no folder"):
+        index_study(study_of(tmp_path / "none"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no scans"):
+        index_study(study_of(tmp_path / "empty"))

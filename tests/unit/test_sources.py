@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from crossmod.methods import method_names
+from crossmod.sources import PLUMBING, STAGES, closure, stage_sources
+
+
+def names(stage: str, method: str | None = None) -> set[str]:
+    return {Path(path).name for path in stage_sources(stage, method)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_sources_that_exist(stage: str) -> None:
+    files = stage_sources(stage)
+    assert files
+    assert all(Path(path).is_file() for path in files)
+
+
+def test_a_model_depends_on_its_own_method_and_no_other() -> None:
+    for method in method_names():
+        module = method.replace("-", "_")
+        found = names("train", method)
+        assert {f"{module}.py", f"{module}_settings.py", "loop.py"} <= found
+        others = {f"{m.replace('-', '_')}.py" for m in method_names()} - {f"{module}.py"}
+        assert not others & found
+
+
+def test_imports_are_followed_into_other_packages() -> None:
+    assert "patchgan.py" in names("train", "pix2pix")
+    assert "patchgan.py" not in names("train", "unet")
+    assert "io.py" in names("preprocess")
+
+
+def test_plumbing_is_left_out_and_named_rightly() -> None:
+    assert not PLUMBING & closure("crossmod.preprocess.session")
+    for module in PLUMBING:
+        path = Path(__file__).parents[2] / "src" / Path(*module.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
