@@ -106,7 +106,7 @@ class GradientMethod(Method):
     Attributes
     ----------
     optimizers : dict of str to Optimizer
-        Keyed like the network they step.
+        Keyed like the network they step; empty until the loop has made them.
     backward : callable
         Set by the loop to Fabric's, which scales losses and averages gradients.
     curves : tuple of str
@@ -119,6 +119,14 @@ class GradientMethod(Method):
         super().__init__(settings, inputs)
         self.optimizers: dict[str, Optimizer] = {}
         self.backward: Callable[[Tensor], None] = Tensor.backward
+
+    @abstractmethod
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        """New optimizers, keyed like the networks.
+
+        Apart from the constructor, because an optimizer costs seconds of imports (torch 2.13
+        loads its compiler for the first one) that synthesis need not pay.
+        """
 
     @abstractmethod
     def training_step(self, batch: Batch) -> dict[str, Tensor]:

@@ -26,7 +26,8 @@ class BrainMean(ClassicalMethod):
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
-        self.networks = {"coefficients": Coefficients(1)}
+        self.coefficients = Coefficients(1)
+        self.networks = {"coefficients": self.coefficients}
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Average the target over all brain pixels."""
@@ -35,9 +36,9 @@ class BrainMean(ClassicalMethod):
             inside = batch["target"][self.inputs.brain(batch["source"])]
             total += inside.double().sum()
             count += inside.numel()
-        self.networks["coefficients"].set(total.reshape(1) / max(count, 1))
+        self.coefficients.set(total.reshape(1) / max(count, 1))
 
     def generate(self, source: Tensor) -> Tensor:
         """Constant inside, background outside."""
-        value = self.networks["coefficients"].values
+        value = self.coefficients.values
         return torch.where(self.inputs.brain(source), value, BACKGROUND)

@@ -31,14 +31,14 @@ class CopySource(ClassicalMethod):
             problem = f"{source} is no source of the task ({', '.join(inputs.sources)})"
             raise ConfigError("models: copy-source: source", problem, "name one of them or null")
         self.channels = [inputs.center(inputs.sources.index(source))]
-        self.networks = {"coefficients": Coefficients(2)}
+        self.coefficients = Coefficients(2)
+        self.networks = {"coefficients": self.coefficients}
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit the line."""
         values = least_squares(self.inputs, batches, self.channels)
-        self.networks["coefficients"].set(values)
+        self.coefficients.set(values)
 
     def generate(self, source: Tensor) -> Tensor:
         """Mapped source inside, background outside."""
-        coefficients = self.networks["coefficients"].values
-        return linear_map(self.inputs, coefficients, source, self.channels)
+        return linear_map(self.inputs, self.coefficients.values, source, self.channels)

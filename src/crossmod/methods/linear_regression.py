@@ -69,14 +69,14 @@ class LinearRegression(ClassicalMethod):
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
         self.channels = list(range(inputs.channels))
-        self.networks = {"coefficients": Coefficients(inputs.channels + 1)}
+        self.coefficients = Coefficients(inputs.channels + 1)
+        self.networks = {"coefficients": self.coefficients}
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Solve the normal equations."""
         values = least_squares(self.inputs, batches, self.channels)
-        self.networks["coefficients"].set(values)
+        self.coefficients.set(values)
 
     def generate(self, source: Tensor) -> Tensor:
         """Linear function inside, background outside."""
-        coefficients = self.networks["coefficients"].values
-        return linear_map(self.inputs, coefficients, source, self.channels)
+        return linear_map(self.inputs, self.coefficients.values, source, self.channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from crossmod.losses.adversarial import discriminator_loss, generator_loss
 from crossmod.losses.reconstruction import l1
@@ -32,13 +32,25 @@ class Pix2Pix(GradientMethod):
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
-        s, n_in = settings, inputs.channels
-        own = {"width": s.width, "norm": s.norm, "up": s.up, "dropout": s.dropout}
+        shape = UNetShape(
+            n_in=inputs.channels,
+            n_out=1,
+            size=inputs.size,
+            width=settings.width,
+            norm=settings.norm,
+            up=settings.up,
+            dropout=settings.dropout,
+        )
+        n_in = inputs.channels + 1
         self.networks = {
-            "generator": UNet(UNetShape(n_in, 1, inputs.size, **own)),
-            "discriminator": PatchGAN(n_in + 1, inputs.size, width=s.width, norm=s.norm),
+            "generator": UNet(shape),
+            "discriminator": PatchGAN(n_in, inputs.size, width=settings.width, norm=settings.norm),
         }
-        self.optimizers = {
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        """Adam for each network."""
+        s = self.settings
+        return {
             name: Adam(network.parameters(), lr=s.learning_rate, betas=s.betas)
             for name, network in self.networks.items()
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from crossmod.losses.reconstruction import l1
 from crossmod.methods.base import Batch, GradientMethod, Inputs, plain
@@ -28,12 +28,21 @@ class UNetRegression(GradientMethod):
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
-        own = {"width": settings.width, "norm": settings.norm, "up": settings.up}
-        shape = UNetShape(inputs.channels, 1, inputs.size, dropout=settings.dropout, **own)
-        network = UNet(shape)
-        self.networks = {"generator": network}
-        adam = Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas)
-        self.optimizers = {"generator": adam}
+        shape = UNetShape(
+            n_in=inputs.channels,
+            n_out=1,
+            size=inputs.size,
+            width=settings.width,
+            norm=settings.norm,
+            up=settings.up,
+            dropout=settings.dropout,
+        )
+        self.networks = {"generator": UNet(shape)}
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        """Adam."""
+        s, parameters = self.settings, self.networks["generator"].parameters()
+        return {"generator": Adam(parameters, lr=s.learning_rate, betas=s.betas)}
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of L1 regression."""
