@@ -6,8 +6,6 @@ min_version("9.0")
 
 
 include: "rules/common.smk"
-
-
 # Rules in the order of the data.
 include: "rules/ingest.smk"
 include: "rules/preprocess.smk"

@@ -19,7 +19,9 @@ if (
     DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     and not shutil.which("conda")
 ):
-    raise WorkflowError("--use-conda needs conda on the PATH; without it leave the option away")
+    raise WorkflowError(
+        "--use-conda needs conda on the PATH; without it leave the option away"
+    )
 
 try:
     PLAN = load_plan(config)
@@ -33,7 +35,8 @@ STUDY = PLAN.study
 STUDY_JSON = STUDY.model_dump_json()
 RUN = RunPaths(PLAN.paths.root, "{run}")
 SETTINGS = {
-    "phantom": STUDY.dataset.phantom and STUDY.dataset.phantom.model_dump_json(),
+    "phantom": STUDY.dataset.phantom
+    and json.dumps(STUDY.dataset.phantom.of_one_subject()),
     "preprocess": STUDY.preprocess.model_dump_json(),
     "slices": STUDY.slices.model_dump_json(),
 }
@@ -60,7 +63,9 @@ def code(stage, method=None):
 def raw_files(wildcards):
     """Acquired scans and annotations of a session."""
     session = PLAN.sessions[wildcards.session]
-    scans = [session.path(m) for m in session.available if m in STUDY.preprocess.modalities]
+    scans = [
+        session.path(m) for m in session.available if m in STUDY.preprocess.modalities
+    ]
     return scans + [path for _, path in session.annotations]
 
 

@@ -9,10 +9,6 @@ rule evaluate:
     output:
         scores=RUN.scores("{batch}"),
         status=RUN.scored_batch("{batch}"),
-    params:
-        keys=run_json,
-        protocols=STUDY.evaluation.protocols,
-        sensitivity=sensitivity_option,
     log:
         f"logs/{STUDY.study}/evaluate/{{run}}/{{batch}}.log",
     benchmark:
@@ -22,6 +18,10 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=3000,
+    params:
+        keys=run_json,
+        protocols=STUDY.evaluation.protocols,
+        sensitivity=sensitivity_option,
     shell:
         "python -m crossmod evaluate --run {params.keys:q} --synthetic {input.synthetic:q}"
         " --preprocessed {input.preprocessed:q} --slices {input.slices:q}"
@@ -41,8 +41,6 @@ rule summarize:
         summary=PLAN.paths.summary("summary"),
         comparisons=PLAN.paths.summary("comparisons"),
         metrics=PLAN.paths.metrics,
-    params:
-        study=STUDY_JSON,
     log:
         f"logs/{STUDY.study}/summarize.log",
     benchmark:
@@ -50,6 +48,8 @@ rule summarize:
     conda:
         "../envs/analysis.yaml"
     threads: 1
+    params:
+        study=STUDY_JSON,
     shell:
         "python -m crossmod summarize {params.study:q} > {log:q} 2>&1"
 

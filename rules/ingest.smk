@@ -10,22 +10,46 @@ for modalities, participants in PLAN.phantom_groups.items():
             env="envs/imaging.yaml",
         output:
             scans=[PLAN.paths.phantom_scan(modality) for modality in modalities],
-        wildcard_constraints:
-            participant="|".join(participants),
-        params:
-            settings=SETTINGS["phantom"],
-            folder=PLAN.paths.data,
         log:
             f"logs/{PLAN.paths.dataset}/phantom/{{participant}}.log",
         benchmark:
             f"logs/{PLAN.paths.dataset}/phantom/{{participant}}.tsv"
+        wildcard_constraints:
+            participant="|".join(participants),
         conda:
             "../envs/imaging.yaml"
         threads: 1
         resources:
             mem_mb=1000,
+        params:
+            settings=SETTINGS["phantom"],
+            folder=PLAN.paths.data,
         shell:
             "python -m crossmod phantom --participant {wildcards.participant}"
+            " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"
+
+
+if PLAN.phantom_groups:
+
+    rule phantom_description:
+        """Describe the phantom as BIDS asks: data set, participants."""
+        input:
+            code=code("phantom"),
+            env="envs/imaging.yaml",
+        output:
+            participants=PLAN.paths.data / "participants.tsv",
+        log:
+            f"logs/{PLAN.paths.dataset}/phantom_description.log",
+        benchmark:
+            f"logs/{PLAN.paths.dataset}/phantom_description.tsv"
+        conda:
+            "../envs/imaging.yaml"
+        threads: 1
+        params:
+            settings=STUDY.dataset.phantom.model_dump_json(),
+            folder=PLAN.paths.data,
+        shell:
+            "python -m crossmod phantom --description-only"
             " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 
@@ -33,3 +57,4 @@ rule data:
     """All raw scans."""
     input:
         [s.path(m) for s in PLAN.sessions.values() for m in s.available],
+        [PLAN.paths.data / "participants.tsv"] if PLAN.phantom_groups else [],

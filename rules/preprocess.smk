@@ -6,10 +6,6 @@ rule preprocess:
         env="envs/imaging.yaml",
     output:
         status=PLAN.paths.preprocessed("{session}").status,
-    params:
-        scans=raw_options,
-        settings=SETTINGS["preprocess"],
-        folder=PLAN.paths.preprocessed_root,
     log:
         f"logs/{PLAN.paths.dataset}/preprocess-{STUDY.preprocess.hash}/{{session}}.log",
     benchmark:
@@ -19,6 +15,10 @@ rule preprocess:
     threads: 1
     resources:
         mem_mb=3000,
+    params:
+        scans=raw_options,
+        settings=SETTINGS["preprocess"],
+        folder=PLAN.paths.preprocessed_root,
     shell:
         "python -m crossmod preprocess --session {wildcards.session} {params.scans}"
         " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"

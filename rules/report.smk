@@ -1,19 +1,24 @@
 rule report:
     """Write the report."""
     input:
-        tables=[PLAN.paths.summary(name) for name in ("scores", "summary", "comparisons")],
+        tables=[
+            PLAN.paths.summary(name) for name in ("scores", "summary", "comparisons")
+        ],
         metrics=PLAN.paths.metrics,
-        index=[PLAN.paths.index(name) for name in ("scans", "sessions", "split", "unserved")],
+        index=[
+            PLAN.paths.index(name)
+            for name in ("scans", "sessions", "split", "unserved")
+        ],
         curves=[run.paths.curve for run in PLAN.runs.values()],
         preprocessed=[PLAN.paths.preprocessed(key).status for key in PLAN.used_sessions],
         slices=[PLAN.paths.slices(key) for key in PLAN.used_sessions],
-        synthetic=[r.paths.synthetic_batch(b) for r in PLAN.runs.values() for b in r.batches],
+        synthetic=[
+            r.paths.synthetic_batch(b) for r in PLAN.runs.values() for b in r.batches
+        ],
         code=code("report"),
         env="envs/analysis.yaml",
     output:
         page=PLAN.paths.report,
-    params:
-        study=STUDY_JSON,
     log:
         f"logs/{STUDY.study}/report.log",
     benchmark:
@@ -21,5 +26,7 @@ rule report:
     conda:
         "../envs/analysis.yaml"
     threads: 1
+    params:
+        study=STUDY_JSON,
     shell:
         "python -m crossmod report {params.study:q} > {log:q} 2>&1"

@@ -6,9 +6,6 @@ rule slices:
         env="envs/imaging.yaml",
     output:
         manifest=PLAN.paths.slices("{session}"),
-    params:
-        settings=SETTINGS["slices"],
-        preprocess=SETTINGS["preprocess"],
     log:
         f"logs/{PLAN.paths.dataset}/{PLAN.paths.slices_root.name}/{{session}}.log",
     benchmark:
@@ -18,6 +15,9 @@ rule slices:
     threads: 1
     resources:
         mem_mb=2000,
+    params:
+        settings=SETTINGS["slices"],
+        preprocess=SETTINGS["preprocess"],
     shell:
         "python -m crossmod slices --preprocessed {input.preprocessed:q}"
         " --settings {params.settings:q} --preprocess {params.preprocess:q}"

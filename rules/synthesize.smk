@@ -8,8 +8,6 @@ rule synthesize:
         env="envs/torch.yaml",
     output:
         status=RUN.synthetic_batch("{batch}"),
-    params:
-        folder=RUN.synthetic,
     log:
         f"logs/{STUDY.study}/synthesize/{{run}}/{{batch}}.log",
     benchmark:
@@ -19,6 +17,8 @@ rule synthesize:
     threads: 1
     resources:
         mem_mb=3000,
+    params:
+        folder=RUN.synthetic,
     shell:
         "python -m crossmod synthesize-batch --model {input.checkpoint:q}"
         " --preprocessed {input.preprocessed:q} --slices {input.slices:q}"

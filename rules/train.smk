@@ -8,12 +8,6 @@ rule train:
     output:
         checkpoint=RUN.checkpoint,
         curve=RUN.curve,
-    params:
-        task=task_json,
-        model=model_json,
-        seed=seed_of,
-        preprocess=SETTINGS["preprocess"],
-        resume=RUN.resume,
     log:
         f"logs/{STUDY.study}/train/{{run}}.log",
     benchmark:
@@ -23,6 +17,12 @@ rule train:
     threads: 1
     resources:
         mem_mb=4000,
+    params:
+        task=task_json,
+        model=model_json,
+        seed=seed_of,
+        preprocess=SETTINGS["preprocess"],
+        resume=RUN.resume,
     shell:
         "python -m crossmod train --task {params.task:q} --model {params.model:q}"
         " --seed {params.seed} --preprocess {params.preprocess:q}"

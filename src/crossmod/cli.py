@@ -69,7 +69,9 @@ def _add_study_commands(commands: Any) -> None:
 def _add_data_commands(commands: Any) -> None:
     parser = _command(commands, "phantom", _phantom, "make the embedded data set, or one subject")
     parser.add_argument("--settings", type=_json, default={}, help="phantom settings, JSON")
-    parser.add_argument("--participant", help="one subject; by default all")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--participant", help="make this subject only")
+    which.add_argument("--description-only", action="store_true", help="make no subject")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder to write")
 
     parser = _command(commands, "preprocess", _preprocess, "align the scans of one session")
@@ -199,11 +201,11 @@ def _phantom(arguments: Arguments) -> None:
     from crossmod.phantom import generate_subject, plan, write_dataset
 
     settings = _settings(PhantomSettings, arguments.settings, "--settings")
-    known = [subject.participant for subject in plan(settings)]
-    wanted = [arguments.participant] if arguments.participant else known
-    if wanted[0] not in known:
-        raise InputError("--participant", f"the phantom has no {wanted[0]}", "see participants.tsv")
-    write_dataset(settings, arguments.output_dir)
+    wanted = [arguments.participant] if arguments.participant else []
+    if not arguments.participant:
+        write_dataset(settings, arguments.output_dir)
+    if not arguments.participant and not arguments.description_only:
+        wanted = [subject.participant for subject in plan(settings)]
     for participant in wanted:
         with stage_lock(arguments.output_dir / participant):
             generate_subject(settings, participant, arguments.output_dir)

@@ -46,6 +46,10 @@ class PhantomSettings(Settings):
     slice_thickness_mm: float = Field(4.0, ge=0.8, le=8)
     """Slice thickness of 2-D acquisitions (T2w, FLAIR, PDw)."""
 
+    def of_one_subject(self) -> dict[str, Any]:
+        """What decides a subject: all but how many subjects there are."""
+        return self.model_dump(mode="json", exclude={"subjects"})
+
 
 class DatasetSettings(Settings):
     """Which scans there are."""
@@ -106,8 +110,8 @@ class PreprocessSettings(Settings):
     """Isotropic voxel size of the common grid; null keeps the reference scan's grid."""
     bias_field: Literal["n4", "none"] = "n4"
     """Bias-field correction."""
-    registration: Literal["rigid", "none"] = "rigid"
-    """Registration within the session; `none` trusts the headers."""
+    registration: Literal["rigid", "auto", "none"] = "rigid"
+    """Registration within the session; `auto` trusts scans on the reference's grid, `none` all."""
     brain_extraction: Literal["auto", "provided", "nonzero", "surface"] = "auto"
     """Backend; `auto`: a provided mask, else nonzero voxels of brain-only scans, else surface."""
     interpolation: Literal["linear", "bspline"] = "linear"

@@ -196,11 +196,8 @@ class StudyPaths:
 
     @property
     def dataset(self) -> str:
-        """Key of the data set: its name, for a phantom with the hash of its settings."""
-        dataset = self.study.dataset
-        if dataset.phantom is None:
-            return dataset.name
-        return f"{dataset.name}-{hash_settings(dataset.phantom.model_dump(mode='json'))}"
+        """Key of the data set."""
+        return self.study.dataset.name
 
     @property
     def data(self) -> Path:

@@ -25,6 +25,7 @@ from crossmod.data.splits import (
 )
 from crossmod.errors import ConfigError
 from crossmod.files import read_json, write_json, write_rows
+from crossmod.hashing import canonical_json
 from crossmod.ingest.index import (
     ANNOTATION_COLUMNS,
     SCAN_COLUMNS,
@@ -249,9 +250,13 @@ def _claim_dataset(study: Study, paths: StudyPaths) -> None:
     """One data set name stands for one folder: derivatives are shared by name."""
     claim = paths.derivatives / "dataset.json"
     content = {"name": study.dataset.name, "data_dir": paths.data.as_posix()}
+    if study.dataset.phantom is not None:
+        content["phantom"] = canonical_json(study.dataset.phantom.of_one_subject())
     if claim.is_file() and read_json(claim) != content:
-        other = read_json(claim).get("data_dir")
+        old = read_json(claim)
+        same_folder = old.get("data_dir") == content["data_dir"]
+        other = "other phantom settings" if same_folder else old.get("data_dir")
         problem = f"data set {study.dataset.name!r} already stands for {other}"
-        remedy = f"choose another dataset.name, or delete {claim} if the folder has moved"
+        remedy = f"choose another dataset.name, or delete {claim} to let the new one replace it"
         raise ConfigError(claim, problem, remedy)
     write_json(claim, content)

@@ -1,0 +1,130 @@
+"""What a change costs: exactly what depends on it runs again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from tests.workflow.conftest import Project, write_subject
+
+
+def tested(project: Project) -> list[str]:
+    with open(project.root / "results/small/index/split.tsv") as stream:
+        rows = csv.DictReader(stream, delimiter="\t")
+        return [row["participant_id"] for row in rows if row["role"] == "test"]
+
+
+def alter(path: Path) -> None:
+    image = nib.load(path)
+    data = np.asarray(image.dataobj).copy()
+    data[data > 0] += np.int16(7)
+    nib.save(nib.Nifti1Image(data, image.affine), path)
+
+
+def append_comment(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# a change\n")
+
+
+def test_the_study_ran_to_its_report(finished: Project) -> None:
+    page = finished.root / "results/small/report/index.html"
+    assert page.stat().st_size > 50_000
+    metrics = json.loads((finished.root / "results/small/tables/metrics.json").read_text())
+    scores = metrics["T1w+T2w-to-FLAIR"]
+    assert scores["linear"]["psnr"] > 10
+    assert np.isfinite(scores["unet"]["psnr"])
+
+
+def test_a_second_run_has_nothing_to_do(finished: Project) -> None:
+    assert finished.planned() == {}
+    done = finished.snakemake("--cores", "1")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_touched_files_with_the_same_content_change_nothing(project: Project) -> None:
+    for path in [*(project.root / "src").rglob("*.py"), *(project.root / "raw").rglob("*.nii.gz")]:
+        path.touch()
+    assert project.planned() == {}
+
+
+def test_editing_one_methods_file_retrains_its_models_only(project: Project) -> None:
+    append_comment(project.root / "src/crossmod/methods/linear_regression.py")
+    assert project.planned() == {
+        "train": 1, "synthesize": 2, "evaluate": 2, "summarize": 1, "report": 1
+    }  # fmt: skip
+
+
+def test_editing_the_report_redoes_the_report_only(project: Project) -> None:
+    append_comment(project.root / "src/crossmod/report/figures.py")
+    assert project.planned() == {"report": 1}
+
+
+def test_one_models_settings_retrain_that_model_only(project: Project) -> None:
+    project.change_study(lambda study: study["models"]["unet"].update(width=4))
+    plan = project.planned()
+    assert plan == {"train": 1, "synthesize": 2, "evaluate": 2, "summarize": 1, "report": 1}
+
+
+def test_a_new_model_leaves_the_others_alone(project: Project) -> None:
+    project.change_study(lambda study: study["models"].update(mean={"method": "brain-mean"}))
+    plan = project.planned()
+    assert plan == {"train": 1, "synthesize": 2, "evaluate": 2, "summarize": 1, "report": 1}
+
+
+def test_a_changed_test_scan_retrains_nothing(project: Project) -> None:
+    participant = tested(project)[0]
+    alter(project.root / f"raw/{participant}/anat/{participant}_T1w.nii.gz")
+    plan = project.planned()
+    assert plan["preprocess"] == 1
+    assert plan["slices"] == 1
+    assert "train" not in plan
+
+
+def test_a_changed_training_scan_retrains_all_but_redoes_one_subject(project: Project) -> None:
+    with open(project.root / "results/small/index/split.tsv") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    participant = next(row["participant_id"] for row in rows if row["role"] == "train")
+    alter(project.root / f"raw/{participant}/anat/{participant}_T2w.nii.gz")
+    plan = project.planned()
+    assert (plan["preprocess"], plan["slices"], plan["train"]) == (1, 1, 2)
+
+
+def test_a_new_subject_redoes_no_other_preprocessing(project: Project) -> None:
+    write_subject(project.root / "raw", 50)
+    plan = project.planned()
+    assert (plan["preprocess"], plan["slices"]) == (1, 1)
+
+
+def test_two_studies_share_preprocessing_and_nothing_else(project: Project) -> None:
+    folder = project.root / "config/studies"
+    shutil.copy(folder / "small.yaml", folder / "second.yaml")
+    project.change_study(lambda study: study.update(study="second", seeds=[5]), "second")
+    plan = project.planned("second")
+    assert "preprocess" not in plan
+    assert "slices" not in plan
+    assert plan["train"] == 2
+    assert project.planned() == {}
+
+
+def test_a_dry_run_of_the_default_study_is_quick_and_imports_no_torch(project: Project) -> None:
+    started = time.monotonic()
+    done = project.run("snakemake", "-n")
+    elapsed = time.monotonic() - started
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "preprocess" in done.stdout + done.stderr
+    # The limit is 5 s on a quiet machine; under a parallel test run it may take three times that.
+    assert elapsed < 15
+    code = "import sys; from crossmod.planning import load_plan; load_plan().runs; "
+    code += "print(sorted({'torch', 'pandas', 'ants', 'nibabel'} & set(sys.modules)))"
+    done = project.run("python", "-c", code, PYTHONPATH=str(project.root / "src"))
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_lint_finds_nothing(project: Project) -> None:
+    done = project.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
