@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,9 @@ def read(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
         If the file is missing, damaged, or holds anything but plain types and tensors.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles that are refused anyway
+            content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise ContractError(path, "does not exist", "train the model first") from None
     except (OSError, *_UNREADABLE):
