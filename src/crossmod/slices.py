@@ -75,7 +75,7 @@ def make_store(
         "preprocessed": {
             "preprocess": preprocess.model_dump(mode="json"),
             "hash": preprocess.hash,
-            "space": status.details.get("space"),
+            "space": preprocess.space,
             "spacing_mm": preprocess.spacing_mm,
         },
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crossmod.config import Modality
 from crossmod.data.store import Store, context_channels
+from crossmod.delivery import resample_brain
 from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
 from crossmod.io import Image, read_header, read_image, write_image
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from crossmod.training.checkpoint import LoadedModel
 
 STAGE = "synthesize"
-IN_BRAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -238,57 +238,19 @@ def deliver(
     -------
     Image
         Shape, orientation and affine of the reference scan, float32, 0 outside the brain.
-
-    Notes
-    -----
-    Linear interpolation of values and mask, the first divided by the second, so that values at
-    the brain's edge are not mixed with the background. A voxel is brain from half a mask on. Only
-    the box that holds the brain is computed.
     """
-    from scipy.ndimage import affine_transform
-
     details, reference = session.status.details, session.reference
     raw = details["raw"][reference]
-    raw_affine, shape = np.array(raw["affine"], dtype=np.float64), tuple(raw["shape"][:3])
+    raw_affine = np.array(raw["affine"], dtype=np.float64)
     to_raw = np.array(details["affines"][reference], dtype=np.float64)
-    common = session.brain.affine
-    to_common = np.linalg.inv(to_raw @ common) @ raw_affine
-    box = _box_in(np.linalg.inv(to_common), session.brain.data, shape)
-    start = np.array([part.start for part in box])
-    grid = {
-        "matrix": to_common[:3, :3],
-        "offset": to_common[:3, :3] @ start + to_common[:3, 3],
-        "output_shape": tuple(part.stop - part.start for part in box),
-        "order": 1,
-        "mode": "grid-constant",
-    }
-    weight = affine_transform(session.brain.data.astype(np.float32), **grid)
-    mixed = affine_transform(volume, **grid)
-    low, high = scale
-    values = low + np.clip(mixed / np.maximum(weight, IN_BRAIN), 0, 1) * (high - low)
-    data = np.zeros(shape, dtype=np.float32)
-    data[box] = np.where(weight >= IN_BRAIN, values, 0)
+    to_common = np.linalg.inv(to_raw @ session.brain.affine) @ raw_affine
+    shape = tuple(raw["shape"][:3])
+    values, inside = resample_brain(volume, session.brain.data, to_common, shape)
+    low, high = np.float32(scale[0]), np.float32(scale[1])
+    data = np.where(inside, low + np.clip(values, 0, 1) * (high - low), np.float32(0))
     if header is None:
         header = read_header(session.status.path(reference, session.status_file)).header
     return Image(data, raw_affine, header)
-
-
-def _box_in(
-    to_grid: NDArray[np.floating], mask: NDArray[np.bool_], shape: tuple[int, ...]
-) -> tuple[slice, ...]:
-    """Box of a grid that holds a mask, given the mask's voxel to the grid's voxel (4, 4)."""
-    ends = []
-    for axis in range(3):
-        others = tuple({0, 1, 2} - {axis})
-        filled = np.flatnonzero(mask.any(axis=others))
-        ends.append((filled[0] - 1, filled[-1] + 1))
-    corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1)
-    placed = to_grid[:3, :3] @ corners + to_grid[:3, 3:]
-    box = []
-    for low, high, length in zip(placed.min(axis=1), placed.max(axis=1), shape, strict=True):
-        first = min(max(int(np.floor(low)), 0), length)
-        box.append(slice(first, max(min(int(np.ceil(high)) + 1, length), first)))
-    return tuple(box)
 
 
 def _write_session(

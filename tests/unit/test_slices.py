@@ -152,8 +152,12 @@ def test_store_holds_what_the_manifest_says(session, tmp_path):
     assert manifest["modalities"] == ["T1w", "FLAIR"]
     assert manifest["shape"] == [2, 9, 32, 32]
     assert manifest["first_slice"] == 2
-    assert manifest["preprocessed"]["hash"] == PREPROCESS.hash
-    assert manifest["preprocessed"]["spacing_mm"] == 2.0
+    assert manifest["preprocessed"] == {
+        "preprocess": PREPROCESS.model_dump(mode="json"),
+        "hash": PREPROCESS.hash,
+        "space": "native",
+        "spacing_mm": 2.0,
+    }
     store = Store.open(file)
     assert isinstance(store.array, np.memmap)
     assert store.array.min() == 0
