@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -141,7 +142,7 @@ def _launch(job: Job, output: Path, curve_path: Path) -> None:
         strategy="ddp_spawn" if settings.devices > 1 else "auto",
         precision=settings.precision,
     )
-    fabric.launch(_run, job, output, curve_path)  # type: ignore[arg-type]
+    fabric.launch(partial(_run, job=job, output=output, curve_path=curve_path))
 
 
 def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
