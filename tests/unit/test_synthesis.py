@@ -438,3 +438,16 @@ def test_new_scans_that_cannot_be_sliced_are_refused(tmp_path, new_scans, use_mo
     with pytest.raises(InputError, match=r"scan_T1w.nii.gz: cannot be sliced .*slices cover 16"):
         synthesize_scans(tmp_path / "checkpoint.pt", new_scans, tmp_path / "flair.nii.gz")
     assert not (tmp_path / "flair.nii.gz").exists()
+
+
+def test_a_new_scan_that_preprocessing_dropped_is_named(tmp_path, new_scans, monkeypatch):
+    def drop(paths, given, annotations, settings):
+        volumes = {"T1w": read_image(given["T1w"]).data}
+        file = write_preprocessed(paths.root, paths.key, volumes=volumes)
+        content = json.loads(file.read_text())
+        content["details"]["notes"] = ["T2w left out: is constant"]
+        return Status(**content)
+
+    monkeypatch.setattr(sys.modules["crossmod.preprocess.session"], "preprocess_session", drop)
+    with pytest.raises(InputError, match=r"scan_T2w.nii.gz: could not .*T2w left out: is constant"):
+        synthesize_scans(tmp_path / "checkpoint.pt", new_scans, tmp_path / "flair.nii.gz")
