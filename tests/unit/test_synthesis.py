@@ -380,6 +380,26 @@ def test_a_trained_checkpoint_makes_what_it_has_learned(tmp_path):
     assert sidecar["Model"]["SHA256"] == hash_file(checkpoint)
 
 
+def test_synthesis_shows_a_network_the_channels_it_was_trained_on(tmp_path):
+    from crossmod.config import TaskSettings, TrainingSettings
+    from crossmod.data.dataset import SliceDataset
+
+    volumes = {name: np.where(brain_mask(), 60, 0).astype("f4") for name in ("T1w", "FLAIR")}
+    volumes["T1w"] *= np.random.default_rng(1).random(SHAPE, dtype=np.float32)
+    volumes["T2w"] = volumes["T1w"] ** 0.5
+    pair = write_session(tmp_path, volumes=volumes)
+    task = TaskSettings(sources=("T2w", "T1w"), target="FLAIR")
+    dataset = SliceDataset([pair[1]], task, TrainingSettings(context=1), "validation")
+    trained = np.concatenate([batch["source"].numpy() for batch in dataset.passes(4)])
+    seen = []
+    watching = model(
+        lambda source: seen.append(source) or source[:, :1], sources=task.sources, context=1
+    )
+    predict(watching, PreparedSession.open(*pair), batch_size=5)
+    np.testing.assert_array_equal(np.concatenate(seen), trained)
+    assert trained.shape == (9, 6, 32, 32)
+
+
 @pytest.fixture
 def new_scans(tmp_path, use_model, monkeypatch):
     """Two scans, and a preprocessing that takes them as aligned brains of the right size."""
