@@ -1,0 +1,253 @@
+"""Measures of likeness between a synthetic and an acquired volume, inside a mask.
+
+All functions take arrays of one shape (X, Y, Z) in which 1 is the intensity at the upper
+percentile of the acquired scan, compute in float64 and give NaN where a measure is undefined.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Volume = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+PSNR_CAP_DB = 100.0
+SSIM_WINDOW = 7
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SSIM_WINDOW = 11
+MS_SSIM_SIGMA = 1.5
+_K1, _K2 = 0.01, 0.03
+
+
+def psnr(truth: Volume, prediction: Volume, mask: Mask) -> float:
+    """Peak signal-to-noise ratio in dB with a peak of 1, inside the mask.
+
+    Notes
+    -----
+    10 log10(1 / MSE). A perfect prediction has no finite value and gets `PSNR_CAP_DB`.
+    """
+    error = (truth - prediction)[mask].astype(np.float64)
+    return decibel(1.0, float(np.mean(error**2))) if error.size else math.nan
+
+
+def decibel(peak: float, mean_square_error: float) -> float:
+    """10 log10(peak^2 / MSE), at most `PSNR_CAP_DB`; NaN for a peak of 0."""
+    if peak <= 0:
+        return math.nan
+    if mean_square_error <= 0:
+        return PSNR_CAP_DB
+    return min(10 * math.log10(peak**2 / mean_square_error), PSNR_CAP_DB)
+
+
+def mae(truth: Volume, prediction: Volume, mask: Mask) -> float:
+    """Mean absolute error inside the mask."""
+    error = (truth - prediction)[mask].astype(np.float64)
+    return float(np.mean(np.abs(error))) if error.size else math.nan
+
+
+def nrmse(truth: Volume, prediction: Volume, mask: Mask) -> float:
+    """Root of the squared error relative to the energy of the truth, inside the mask.
+
+    Notes
+    -----
+    sqrt(sum (y - g)^2 / sum y^2); undefined where the truth is 0 everywhere.
+    """
+    error = (truth - prediction)[mask].astype(np.float64)
+    energy = float(np.sum(truth[mask].astype(np.float64) ** 2))
+    return math.sqrt(float(np.sum(error**2)) / energy) if energy > 0 else math.nan
+
+
+def ssim_map(truth: Volume, prediction: Volume) -> NDArray[np.float64]:
+    """Structural similarity around every voxel.
+
+    Returns
+    -------
+    array, shape (X, Y, Z)
+        NaN everywhere if an axis is shorter than the window.
+
+    Notes
+    -----
+    Wang et al., IEEE Trans. Image Process. 13, 2004, as scikit-image computes it: uniform window
+    of 7 x 7 x 7 voxels, K1 = 0.01, K2 = 0.03, data range 1, sample (co)variances.
+    """
+    if min(truth.shape) < SSIM_WINDOW:
+        return np.full(truth.shape, math.nan)
+    from skimage.metrics import structural_similarity
+
+    _, similarity = structural_similarity(
+        truth.astype(np.float64),
+        prediction.astype(np.float64),
+        win_size=SSIM_WINDOW,
+        data_range=1.0,
+        full=True,
+    )
+    return np.asarray(similarity)
+
+
+def ssim(truth: Volume, prediction: Volume, mask: Mask) -> float:
+    """Mean inside the mask of the structural similarity of `ssim_map`.
+
+    Only the mask's box grown by the window's radius is computed; the value is that of the whole
+    volume.
+    """
+    if not mask.any():
+        return math.nan
+    box = bounding_box(mask, margin=SSIM_WINDOW // 2, least=SSIM_WINDOW)
+    return float(ssim_map(truth[box], prediction[box])[mask[box]].mean())
+
+
+def bounding_box(mask: Mask, margin: int = 0, least: int = 1) -> tuple[slice, slice, slice]:
+    """Smallest box that holds a mask which is not empty.
+
+    Parameters
+    ----------
+    mask : array of bool, shape (X, Y, Z)
+        At least one voxel is true.
+    margin : int
+        Voxels added on each side, as far as the volume goes.
+    least : int
+        Least length along each axis, as far as the volume goes.
+    """
+    box = []
+    for axis, length in enumerate(mask.shape):
+        others = tuple({0, 1, 2} - {axis})
+        filled = np.flatnonzero(mask.any(axis=others))
+        start, stop = max(int(filled[0]) - margin, 0), min(int(filled[-1]) + 1 + margin, length)
+        stop = min(max(stop, start + least), length)
+        start = max(min(start, stop - least), 0)
+        box.append(slice(start, stop))
+    return box[0], box[1], box[2]
+
+
+def ms_ssim_scales(side: int) -> int:
+    """Scales of MS-SSIM that fit an image: the window must fit the coarsest one, at most 5.
+
+    Parameters
+    ----------
+    side : int
+        Shorter edge of the image in pixels.
+    """
+    fitting = int(math.log2(max(side, MS_SSIM_WINDOW) / MS_SSIM_WINDOW)) + 1
+    return min(fitting, len(MS_SSIM_WEIGHTS))
+
+
+def ms_ssim(truth: Volume, prediction: Volume, mask: Mask, scales: int) -> float:
+    """Multi-scale structural similarity of axial slices, inside the mask.
+
+    Parameters
+    ----------
+    truth, prediction, mask : array, shape (X, Y, Z)
+        Slices are cut along z. Both volumes count as 0 outside the mask.
+    scales : int
+        Number of scales, 1 to 5.
+
+    Notes
+    -----
+    Wang, Simoncelli and Bovik, Asilomar Conf. Signals 2003: Gaussian window of 11 x 11 pixels and
+    sigma 1.5, 2 x 2 means between the scales, contrast-structure at every scale and luminance at
+    the coarsest, data range 1. With fewer than 5 scales the weights of the finest ones are taken
+    and divided by their sum. Deviations: at each scale the map is averaged over the mask (halved
+    like the image, so that a pixel counts by the part of it that lies inside), and the value of a
+    volume is the mean over its slices, weighted by the mask's pixels. A negative mean counts as 0.
+    """
+    if not mask.any():
+        return math.nan
+    box = bounding_box(mask)
+    inside = mask[box]
+    first = _padded(np.where(inside, truth[box], 0), scales)
+    second = _padded(np.where(inside, prediction[box], 0), scales)
+    weight = _padded(inside, scales)
+    pixels = inside.sum(axis=(0, 1))
+    exponents = np.array(MS_SSIM_WEIGHTS[:scales]) / sum(MS_SSIM_WEIGHTS[:scales])
+    result = np.ones(inside.shape[2])
+    for scale, exponent in enumerate(exponents):
+        if scale:
+            first, second, weight = (_halved(v) for v in (first, second, weight))
+        luminance, contrast = _ssim_parts(first, second)
+        values = luminance * contrast if scale == scales - 1 else contrast
+        # A slice without a pixel has the weight 0 below; 1 only avoids dividing by 0.
+        area = np.where(pixels > 0, weight.sum(axis=(0, 1)), 1)
+        result *= np.maximum((values * weight).sum(axis=(0, 1)) / area, 0) ** exponent
+    return float((result * pixels).sum() / pixels.sum())
+
+
+def _padded(volume: NDArray, scales: int) -> NDArray[np.float64]:
+    """Zeros at the far ends, so that x and y can be halved `scales - 1` times."""
+    step = 2 ** (scales - 1)
+    ends = [(0, -length % step) for length in volume.shape[:2]]
+    return np.pad(volume.astype(np.float64), [*ends, (0, 0)])
+
+
+def _halved(volume: NDArray[np.float64]) -> NDArray[np.float64]:
+    """2 x 2 means along x and y."""
+    rows = volume[::2] + volume[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) / 4
+
+
+def _ssim_parts(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Luminance and contrast-structure of every axial slice; beyond the edges lie zeros."""
+    from scipy.ndimage import correlate1d
+
+    offsets = np.arange(MS_SSIM_WINDOW) - MS_SSIM_WINDOW // 2
+    window = np.exp(-0.5 * (offsets / MS_SSIM_SIGMA) ** 2)
+    window /= window.sum()
+
+    def smooth(volume: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = correlate1d(volume, window, axis=0, mode="constant")
+        return np.asarray(correlate1d(rows, window, axis=1, mode="constant"))
+
+    mean_1, mean_2 = smooth(first), smooth(second)
+    product = mean_1 * mean_2
+    squares = mean_1**2 + mean_2**2
+    variances = smooth(first**2 + second**2) - squares
+    covariance = smooth(first * second) - product
+    luminance = (2 * product + _K1**2) / (squares + _K1**2)
+    contrast = (2 * covariance + _K2**2) / (variances + _K2**2)
+    return luminance, contrast
+
+
+def slice_scores(
+    truth: NDArray[np.floating], prediction: NDArray[np.floating], frame: tuple[int, int]
+) -> dict[str, float]:
+    """PSNR, SSIM and NRMSE of one whole axial slice, with the true slice's maximum as peak.
+
+    Parameters
+    ----------
+    truth, prediction : array, shape (H, W)
+        Part of the slice that holds everything but 0.
+    frame : (int, int)
+        Pixels of the whole slice, which is 0 outside that part; at least (H + 12, W + 12).
+
+    Returns
+    -------
+    dict
+        `psnr` in dB, `ssim`, `nrmse`; NaN where the true slice is 0.
+
+    Notes
+    -----
+    SSIM with a uniform window of 7 x 7 pixels and the true slice's maximum as data range; the mean
+    leaves out 3 pixels at the frame's edge, as scikit-image does. Where both images are 0 it is
+    exactly 1, so only the part is computed.
+    """
+    peak = float(truth.max())
+    if peak <= 0:
+        return dict.fromkeys(("psnr", "ssim", "nrmse"), math.nan)
+    from skimage.metrics import structural_similarity
+
+    radius = SSIM_WINDOW // 2
+    first, second = (np.pad(v.astype(np.float64), radius) for v in (truth, prediction))
+    _, similarity = structural_similarity(
+        first, second, win_size=SSIM_WINDOW, data_range=peak, full=True
+    )
+    pixels = (frame[0] - 2 * radius) * (frame[1] - 2 * radius)
+    squared_error = float(np.sum((first - second) ** 2))
+    return {
+        "psnr": decibel(peak, squared_error / (frame[0] * frame[1])),
+        "ssim": 1 + float(np.sum(similarity - 1)) / pixels,
+        "nrmse": math.sqrt(squared_error / float(np.sum(first**2))),
+    }
