@@ -114,6 +114,12 @@ def seed_of(wildcards):
     return run_of(wildcards).seed
 
 
+def label_of(wildcards):
+    """Short name of a run for its progress lines."""
+    run = run_of(wildcards)
+    return f"{run.model} fold {run.fold} seed {run.seed}"
+
+
 def batch_keys(wildcards):
     """Sessions of one batch of a run."""
     return run_of(wildcards).batches[wildcards.batch]

@@ -33,6 +33,7 @@ rule summarize:
     """Means, intervals and tests over all scores."""
     input:
         scores=[r.paths.scores(b) for r in PLAN.runs.values() for b in r.batches],
+        curves=[run.paths.curve for run in PLAN.runs.values()],
         split=PLAN.paths.index("split"),
         code=code("summarize"),
         env="envs/analysis.yaml",
@@ -40,6 +41,7 @@ rule summarize:
         scores=PLAN.paths.summary("scores"),
         summary=PLAN.paths.summary("summary"),
         comparisons=PLAN.paths.summary("comparisons"),
+        curves=PLAN.paths.summary("curves"),
         metrics=PLAN.paths.metrics,
     log:
         f"logs/{STUDY.study}/summarize.log",

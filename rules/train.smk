@@ -23,12 +23,13 @@ rule train:
         seed=seed_of,
         preprocess=SETTINGS["preprocess"],
         resume=RUN.resume,
+        label=label_of,
     shell:
         "python -m crossmod train --task {params.task:q} --model {params.model:q}"
         " --seed {params.seed} --preprocess {params.preprocess:q}"
         " --train {input.train:q} --validation {input.validation:q}"
         " --output {output.checkpoint:q} --curve {output.curve:q}"
-        " --resume-dir {params.resume:q} 2>&1 | tee {log:q}"
+        " --resume-dir {params.resume:q} 2>&1 | sed -u 's/^/[{params.label}] /' | tee {log:q}"
 
 
 rule trained:

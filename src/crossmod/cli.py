@@ -185,7 +185,7 @@ def _estimate(arguments: Arguments) -> None:
 
 
 def _headline(arguments: Arguments) -> None:
-    from crossmod.report.study import headline_text
+    from crossmod.stages import headline_text
 
     print(headline_text(_study(arguments)))
 
@@ -251,7 +251,7 @@ def _train(arguments: Arguments) -> None:
 
 
 def _synthesize(arguments: Arguments) -> None:
-    from crossmod.synthesis import synthesize_scans
+    from crossmod.new_scans import synthesize_scans
 
     given = {m: getattr(arguments, m.lower()) for m in MODALITIES}
     scans = {modality: path for modality, path in given.items() if path is not None}
@@ -283,8 +283,8 @@ def _evaluate(arguments: Arguments) -> None:
 
 
 def _summarize(arguments: Arguments) -> None:
-    from crossmod.evaluation.study import summarize_study
     from crossmod.paths import StudyPaths
+    from crossmod.stages import summarize_study
 
     study = _study(arguments)
     with stage_lock(StudyPaths(study).metrics):
@@ -293,7 +293,7 @@ def _summarize(arguments: Arguments) -> None:
 
 def _report(arguments: Arguments) -> None:
     from crossmod.paths import StudyPaths
-    from crossmod.report.study import report_study
+    from crossmod.stages import report_study
 
     study = _study(arguments)
     with stage_lock(StudyPaths(study).report):

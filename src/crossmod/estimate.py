@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossmod.files import read_json, read_rows
 from crossmod.planning import Plan, Run
+from crossmod.stages import benchmark_files
 from crossmod.summary_text import text_table
 
 # Seconds a job takes on one core where no earlier job of the kind has left a measurement here.
@@ -98,26 +99,24 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
 
 def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
     """Number of jobs and core seconds of every stage but training."""
-    study, dataset = plan.study, plan.paths.dataset
+    study = plan.study
     sessions = len(plan.used_sessions)
     batches = sum(len(run.batches) for run in plan.runs.values())
-    logs = Path("logs")
-    folders = {
-        "phantom": (logs / dataset / "phantom", len(plan.sessions) if plan.phantom_groups else 0),
-        "preprocess": (logs / dataset / f"preprocess-{study.preprocess.hash}", sessions),
-        "slices": (logs / dataset / plan.paths.slices_root.name, sessions),
-        "synthesize": (logs / study.study / "synthesize", batches),
-        "evaluate": (logs / study.study / "evaluate", batches),
-        "summarize": (logs / study.study / "summarize", 1),
-        "report": (logs / study.study / "report", 1),
+    counts = {
+        "phantom": len(plan.sessions) if plan.phantom_groups else 0,
+        "preprocess": sessions,
+        "slices": sessions,
+        "synthesize": batches,
+        "evaluate": batches,
+        "summarize": 1,
+        "report": 1,
     }
-    found = {}
-    for stage, (folder, count) in folders.items():
-        files = [folder.with_suffix(".tsv"), *sorted(folder.rglob("*.tsv"))]
-        mean = _mean_seconds(files) or USUAL_SECONDS[stage]
-        if count:
-            found[stage] = (count, count * mean)
-    return found
+    measured = benchmark_files(study)
+    return {
+        stage: (count, count * (_mean_seconds(measured.get(stage, ())) or USUAL_SECONDS[stage]))
+        for stage, count in counts.items()
+        if count
+    }
 
 
 def _mean_seconds(files: Iterable[Path]) -> float | None:

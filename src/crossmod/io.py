@@ -114,7 +114,7 @@ def read_image(path: Path | str, dtype: type = np.float32) -> Image:
     """
     proxy = read_header(path)
     try:
-        raw = np.asarray(proxy.dataobj, dtype=np.float64 if dtype is float else dtype)
+        raw: Any = np.asarray(proxy.dataobj, dtype=np.float64 if dtype is float else dtype)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         problem = f"is damaged ({_one_line(error)})"
         raise InputError(path, problem, "copy the scan again or exclude the session") from None

@@ -31,7 +31,7 @@ STAGES = {
     "train": ("crossmod.training.loop",),
     "synthesize": ("crossmod.synthesis",),
     "evaluate": ("crossmod.evaluation.stage",),
-    "summarize": ("crossmod.evaluation.statistics", "crossmod.evaluation.summary"),
+    "summarize": ("crossmod.evaluation.summary",),
     "report": ("crossmod.report.page",),
 }
 
