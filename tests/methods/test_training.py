@@ -342,3 +342,26 @@ def test_cost_of_null_models() -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 61, 3661)] == ["0:00:00", "0:01:01", "1:01:01"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_trains_and_resumes_on_a_gpu(
+    precision: str,
+    request_of: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
+    request = request_of(
+        "pix2pix", precision=precision, channels_last=True, accelerator="cuda", epochs=4
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_write_outputs", lambda *a: sys.exit(3))
+        with pytest.raises(SystemExit):
+            run(request, tmp_path)
+    run(request, tmp_path)
+    assert "resumed after epoch 3" in capsys.readouterr().err
+    model = checkpoint.load_model(tmp_path / "a.pt", device="cuda")
+    assert np.isfinite(model.synthesize(np.zeros((1, 2, 32, 32), dtype=np.float32))).all()
