@@ -1,1 +1,1 @@
-"""crossmod report."""
+"""The report of a study: one page that opens offline."""

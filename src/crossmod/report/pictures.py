@@ -1,0 +1,274 @@
+"""Slices of single subjects: sources, acquired target, synthetic images and their errors."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmod.io import read_header, read_image
+from crossmod.report.figures import Picture, data_uri, subject_values
+from crossmod.report.inputs import Made, StudyFiles, Task
+from crossmod.report.tables import metric_of
+from crossmod.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ERROR_COLORS = "RdBu_r"
+MARGIN = 3
+WIDTH = 150
+"""Width of a shown slice in CSS pixels."""
+
+Slice = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelSlices:
+    """What one model made of a subject's slice."""
+
+    model: str
+    null: bool
+    score: str
+    synthetic: Picture
+    error: Picture | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One subject."""
+
+    session: str
+    why: str
+    where: str
+    acquired: tuple[tuple[str, Picture], ...]
+    made: tuple[ModelSlices, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The subjects shown for a task, with the common limit of the error maps."""
+
+    limit: float
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A participant to show, and why."""
+
+    participant: str
+    why: str
+
+
+def choose(values: pd.Series, external: set[str], up: bool, number: int) -> list[Choice]:
+    """Best, median and worst subject by the primary model, then the first external one.
+
+    Parameters
+    ----------
+    values : series
+        Participant to score of the primary model.
+    external : set of str
+        Participants kept apart.
+    up : bool
+        Whether higher is better.
+    number : int
+        How many to choose; ranks in between are filled evenly.
+    """
+    values = values.dropna()
+    outside = sorted(external & set(values.index))[:1] if number > 1 else []
+    inside = values[~values.index.isin(list(external))]
+    # Ties are broken by name, so that the choice does not depend on the order of rows.
+    ranked = inside.sort_index().sort_values(ascending=not up, kind="stable").index.tolist()
+    last, wanted = len(ranked) - 1, number - len(outside)
+    places = np.linspace(0, last, wanted) if wanted > 1 else np.array([last // 2])
+    ranks = sorted({int(place) for place in places}) if ranked and wanted > 0 else []
+    chosen = [Choice(ranked[rank], _rank_name(rank, last)) for rank in ranks]
+    return chosen + [Choice(name, "external subject") for name in outside]
+
+
+def _rank_name(rank: int, last: int) -> str:
+    if last == 0:
+        return "only test subject"
+    named = {0: "best test subject", last: "worst test subject", last // 2: "median test subject"}
+    if rank in (0, last):
+        return named[rank]
+    return named.get(rank, f"rank {rank + 1} of {last + 1} test subjects")
+
+
+def gallery(study: StudyFiles, task: Task) -> Gallery | None:
+    """Slices of the chosen subjects of a task; None if nothing was scored."""
+    values = subject_values(study.scores, task.id, study.endpoint)
+    model = study.endpoint.model
+    if model not in values:
+        return None
+    external = {name for name, roles in study.roles.items() if "external" in roles.values()}
+    up = metric_of(study.endpoint.metric).up
+    chosen = choose(values[model], external, up, study.request.examples)
+    subjects = [found for choice in chosen if (found := _Subject.find(study, task, choice))]
+    if not subjects:
+        return None
+    errors = [np.abs(error[mask]) for s in subjects for error, mask in s.errors()]
+    largest = max((float(np.percentile(e, 99)) for e in errors if e.size), default=0.1)
+    # Round limits read better on the color bar and hardly depend on one image.
+    limit = float(np.clip(np.ceil(largest * 10) / 10, 0.1, 1))
+    return Gallery(limit, tuple(subject.panel(study, limit) for subject in subjects))
+
+
+class _Subject:
+    """One axial slice of one session: everything needed to draw it.
+
+    Parameters
+    ----------
+    task : Task
+        Direction of synthesis.
+    choice : Choice
+        Why it is shown.
+    session : tuple of Status and path
+        Preprocessing.
+    made : list of Made
+        One synthetic image per model.
+    """
+
+    def __init__(self, task: Task, choice: Choice, session: tuple, made: list[Made]) -> None:
+        self.task, self.choice = task, choice
+        self.status: Status = session[0]
+        self.file = session[1]
+        self.made = made
+        brain = read_image(self.status.path("brain", self.file))
+        self.brain = brain.data > 0.5
+        self.place, self.chosen_by = self._slice()
+        self.height_mm = float((brain.affine @ [0, 0, self.place, 1])[2])
+        spacing = brain.spacing_mm
+        self.aspect = spacing[1] / spacing[0]
+        inside = np.argwhere(self.brain.any(axis=2))
+        low = np.maximum(inside.min(axis=0) - MARGIN, 0)
+        high = inside.max(axis=0) + MARGIN + 1
+        self.box = (slice(low[0], high[0]), slice(low[1], high[1]))
+        self.mask = self.brain[..., self.place][self.box]
+        self.acquired = {name: self._normalized(name) for name in (*task.sources, task.target)}
+        self.synthetic = [self._section(m.status.path("normalized", m.batch)) for m in made]
+        self.covered = self.mask
+        if f"fov-{task.target}" in self.status.outputs:
+            cover = self._section(self.status.path(f"fov-{task.target}", self.file))
+            self.covered = self.mask & (cover > 0.5)
+
+    @classmethod
+    def find(cls, study: StudyFiles, task: Task, choice: Choice) -> _Subject | None:
+        """The participant's first session with images; None if there is none."""
+        sessions = {
+            key: entry
+            for key, entry in sorted(study.preprocessed.items())
+            if key.partition("_")[0] == choice.participant
+        }
+        for key, entry in sessions.items():
+            if not entry[0].ok or task.target not in entry[0].outputs:
+                continue
+            first: dict[str, Made] = {}
+            for made in study.made:
+                if made.run.task == task.id and made.status.session == key and made.status.ok:
+                    first.setdefault(made.run.model, made)
+            if first:
+                ordered = [first[m.name] for m in study.models if m.name in first]
+                return cls(task, choice, entry, ordered)
+        return None
+
+    def _slice(self) -> tuple[int, str]:
+        """Index of the slice with most lesion, else with most brain."""
+        if "lesion" in self.status.outputs:
+            lesion = read_image(self.status.path("lesion", self.file)).data > 0.5
+            areas = (lesion & self.brain).sum(axis=(0, 1))
+            if areas.any():
+                return int(areas.argmax()), "most lesion"
+        return int(self.brain.sum(axis=(0, 1)).argmax()), "most brain"
+
+    def _section(self, path: object) -> Slice:
+        """The slice of a volume, cropped; the rest of the file is not converted."""
+        volume = read_header(str(path))
+        plane = np.asarray(volume.dataobj[:, :, self.place], dtype=np.float32)
+        plane = plane.reshape(plane.shape[:2])
+        return np.nan_to_num(plane[self.box])
+
+    def _normalized(self, modality: str) -> Slice | None:
+        if modality not in self.status.outputs:
+            return None
+        plane = self._section(self.status.path(modality, self.file))
+        scale = self.status.details["normalizers"][modality]
+        span = max(scale["high"] - scale["low"], 1e-12)
+        return np.where(self.mask, np.clip((plane - scale["low"]) / span, 0, 1), 0)
+
+    def errors(self) -> list[tuple[Slice, NDArray[np.bool_]]]:
+        """Synthetic minus acquired, with the voxels where both are known."""
+        truth = self.acquired[self.task.target]
+        return [] if truth is None else [(image - truth, self.covered) for image in self.synthetic]
+
+    def panel(self, study: StudyFiles, limit: float) -> Panel:
+        """Pictures of the subject."""
+        acquired = []
+        for name, plane in self.acquired.items():
+            if plane is not None:
+                kind = "acquired" if name == self.task.target else "source"
+                acquired.append((f"{name}, {kind}", self._gray(plane, f"{name}, {kind}")))
+        errors = self.errors()
+        made = []
+        for place, (entry, image) in enumerate(zip(self.made, self.synthetic, strict=True)):
+            name = entry.run.model
+            made.append(
+                ModelSlices(
+                    name,
+                    entry.run.null,
+                    _score(study, entry, self.task.id),
+                    self._gray(image, f"synthetic {self.task.target} by {name}"),
+                    self._signed(*errors[place], limit, name) if errors else None,
+                )
+            )
+        where = f"slice z = {self.height_mm:.0f} mm ({self.chosen_by})"
+        return Panel(self.status.session, self.choice.why, where, tuple(acquired), tuple(made))
+
+    def _gray(self, plane: Slice, alt: str) -> Picture:
+        return self._png(np.rint(np.clip(plane, 0, 1) * 255).astype(np.uint8), alt)
+
+    def _signed(self, error: Slice, mask: NDArray[np.bool_], limit: float, name: str) -> Picture:
+        """Error map with the common colors; outside the covered brain it is transparent white."""
+        from matplotlib import colormaps
+
+        level = np.clip((error / limit + 1) / 2, 0, 1)
+        colored = (colormaps[ERROR_COLORS](level)[..., :3] * 255).astype(np.uint8)
+        colored[~mask] = 255
+        return self._png(colored, f"error of {name}")
+
+    def _png(self, plane: NDArray[np.uint8], alt: str) -> Picture:
+        """PNG, upright: anterior up, the subject's right on the left (radiological)."""
+        from PIL import Image
+
+        upright = np.ascontiguousarray(np.swapaxes(plane, 0, 1)[::-1, ::-1])
+        stream = io.BytesIO()
+        image = Image.fromarray(upright)
+        if upright.ndim == 3:
+            image = image.quantize(64, dither=Image.Dither.NONE)
+        image.save(stream, format="PNG", optimize=True)
+        height = round(WIDTH * upright.shape[0] * self.aspect / upright.shape[1])
+        return Picture(data_uri(stream.getvalue(), "png"), alt, WIDTH, height)
+
+
+def _score(study: StudyFiles, made: Made, task: str) -> str:
+    """The primary metric of exactly the image that is shown."""
+    table, endpoint = study.scores, study.endpoint
+    part = table[
+        (table["session"] == made.status.session)
+        & (table["task"] == task)
+        & (table["model"] == made.run.model)
+        & (table["fold"] == made.run.fold)
+        & (table["seed"] == made.run.seed)
+        & (table["variant"] == "")
+        & (table["region"] == endpoint.region)
+        & (table["protocol"] == endpoint.protocol)
+        & (table["metric"] == endpoint.metric)
+    ]
+    if part.empty:
+        return ""
+    metric = metric_of(endpoint.metric)
+    return f"{metric.value(float(part['value'].iloc[0]))} {metric.unit or metric.name}"
