@@ -1,0 +1,207 @@
+"""Linear registration with ANTs, from the best of several starts.
+
+Every transform returned takes points of the fixed image to points of the moving one (RAS mm).
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmod.io import Image
+from crossmod.preprocess.ants_bridge import SEED, load_ants, to_ants
+from crossmod.preprocess.resampling import Grid, index_map, working_copy
+from crossmod.preprocess.transforms import Matrix, about, apply, from_itk, rotation, write_itk
+
+WORKING_MM = 2.0
+COARSE_MM = 4.0
+MARGIN_MM = 10.0
+BINS = 32
+# Tail of the intensities left out: vessels and fat would take most of the histogram's bins.
+CLIP_PERCENTILES = (0.5, 99.5)
+START_ANGLES_DEG = ((-24, -12, 0, 12, 24), (-12, 0, 12), (-12, 0, 12))  # pitch, roll, yaw
+# A found transform must beat the headers by this much mutual information: interpolating scans
+# that are aligned already only blurs them.
+LEAST_GAIN = 0.002
+
+
+def normalized_mutual_information(
+    fixed: Image, moving: Image, transform: Matrix, mask: NDArray[np.bool_] | None = None
+) -> float:
+    """How well two images explain each other, from 1 (not at all) to 2.
+
+    Parameters
+    ----------
+    fixed, moving : Image
+        Coarse copies.
+    transform : array, shape (4, 4)
+        Fixed to moving, RAS mm.
+    mask : array of bool, optional
+        Voxels of `fixed` to look at.
+
+    Returns
+    -------
+    float
+        `(H(A) + H(B)) / H(A, B)` over the voxels in both fields of view, multiplied towards 1
+        by the share of the mask that is in both; 1 if they hardly overlap.
+
+    Notes
+    -----
+    Studholme, Hill and Hawkes, Pattern Recognition 32:71-86, 1999; 32 bins, linear
+    interpolation. Weighting the excess over 1 by the overlap keeps a start from winning by
+    moving most of the head out of view.
+    """
+    return _Similarity(fixed, moving, mask)(transform)
+
+
+class _Similarity:
+    """Normalized mutual information of two images as a function of the transform."""
+
+    def __init__(self, fixed: Image, moving: Image, mask: NDArray[np.bool_] | None) -> None:
+        mask = np.ones(fixed.data.shape, dtype=bool) if mask is None else mask
+        self.fixed, self.moving = Grid.of(fixed), Grid.of(moving)
+        self.index = np.argwhere(mask).astype(np.float64)
+        self.bins_fixed = _bins(fixed.data[mask])
+        self.values = _scaled(moving.data).astype(np.float32)
+
+    def __call__(self, transform: Matrix) -> float:
+        from scipy import ndimage
+
+        matrix = index_map(self.moving, self.fixed, transform)
+        points = apply(matrix, self.index)
+        shape = np.array(self.moving.shape)
+        inside = ((points >= -0.5) & (points <= shape - 0.5)).all(axis=1)
+        if inside.sum() < 0.05 * len(points) or not inside.any():
+            return 1.0
+        at = points[inside].T
+        values = ndimage.map_coordinates(self.values, at, order=1, mode="nearest")
+        bins_moving = np.minimum((values * BINS).astype(np.int64), BINS - 1)
+        pairs = self.bins_fixed[inside] * BINS + bins_moving
+        joint = np.bincount(pairs, minlength=BINS * BINS).reshape(BINS, BINS) / inside.sum()
+        together = _entropy(joint)
+        if together == 0:
+            return 1.0
+        ratio = (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together
+        return float(1 + (ratio - 1) * inside.mean())
+
+
+def _scaled(data: NDArray) -> NDArray[np.float64]:
+    low, high = np.percentile(data, CLIP_PERCENTILES)
+    return np.clip((data - low) / max(high - low, 1e-12), 0, 1)
+
+
+def _bins(values: NDArray) -> NDArray[np.int64]:
+    return np.minimum((_scaled(values) * BINS).astype(np.int64), BINS - 1)
+
+
+def _entropy(shares: NDArray) -> float:
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def register(
+    fixed: Image, moving: Image, mask: Image, kind: Literal["Rigid", "Affine"] = "Rigid"
+) -> Matrix:
+    """Find the linear transform between two scans of one head, or of a head and a template.
+
+    Parameters
+    ----------
+    fixed, moving : Image
+        Bias-corrected scans, RAS orientation, any spacing.
+    mask : Image
+        Brain mask of the fixed image, any grid; it is widened by 10 mm.
+    kind : {"Rigid", "Affine"}
+        Degrees of freedom.
+
+    Returns
+    -------
+    array, shape (4, 4)
+        Fixed to moving, RAS mm; the identity where the headers are as good.
+
+    Notes
+    -----
+    Mattes mutual information (ANTs) on copies of 2 mm cubes. The start is the best of the
+    headers, the centers of the fields of view and the centers of mass, each with 45 rotations:
+    an anisotropic or partial scan misleads any single one of these.
+    """
+    fixed_copy, moving_copy = (
+        _clipped(working_copy(image, WORKING_MM)) for image in (fixed, moving)
+    )
+    region = near_brain(mask, Grid.of(fixed_copy))
+    coarse = working_copy(fixed_copy, COARSE_MM)
+    similarity = _Similarity(
+        coarse, working_copy(moving_copy, COARSE_MM), near_brain(mask, Grid.of(coarse))
+    )
+    start = max(_starts(coarse, similarity, moving_copy), key=similarity)
+    found = _refine(fixed_copy, moving_copy, region, start, kind)
+    gain = similarity(found) - similarity(np.eye(4))
+    return found if gain > LEAST_GAIN else np.eye(4)
+
+
+def near_brain(mask: Image, grid: Grid) -> NDArray[np.bool_]:
+    """Voxels of `grid` within 10 mm of the brain mask."""
+    from scipy import ndimage
+
+    from crossmod.preprocess.resampling import resample_mask
+
+    brain = resample_mask(mask, grid, np.eye(4))
+    return ndimage.distance_transform_edt(~brain, sampling=grid.spacing_mm) <= MARGIN_MM
+
+
+def _clipped(image: Image) -> Image:
+    return image.with_data(_scaled(image.data).astype(np.float32))
+
+
+def _starts(fixed: Image, similarity: _Similarity, moving: Image) -> list[Matrix]:
+    """Best shift first, then rotations about the center of the fixed head."""
+    mass_fixed, mass_moving = _center_of_mass(fixed), _center_of_mass(moving)
+    middles = Grid.of(moving).center() - Grid.of(fixed).center()
+    starts = []
+    for shift in (np.zeros(3), middles, mass_moving - mass_fixed):
+        for angles in itertools.product(*START_ANGLES_DEG):
+            turn = rotation(tuple(np.deg2rad(angles)))
+            starts.append(about(mass_fixed, turn, shift))
+    # The headers come first, so that they win a tie.
+    return [np.eye(4), *starts]
+
+
+def _center_of_mass(image: Image) -> NDArray[np.float64]:
+    """Center of mass in world mm."""
+    weights = image.data.astype(np.float64)
+    total = weights.sum()
+    axes = [
+        (weights.sum(axis=tuple({0, 1, 2} - {k})) * np.arange(n)).sum() / total
+        for k, n in enumerate(weights.shape)
+    ]
+    return apply(image.affine, np.array(axes))
+
+
+def _refine(
+    fixed: Image, moving: Image, region: NDArray[np.bool_], start: Matrix, kind: str
+) -> Matrix:
+    ants = load_ants()
+    with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
+        initial = Path(folder, "initial.txt")
+        write_itk(initial, start)
+        result = ants.registration(
+            to_ants(fixed),
+            to_ants(moving),
+            type_of_transform=kind,
+            initial_transform=str(initial),
+            outprefix=f"{folder}/out_",
+            mask=to_ants(fixed.with_data(region.astype(np.float32))),
+            aff_metric="mattes",
+            aff_sampling=BINS,
+            aff_random_sampling_rate=0.2,
+            aff_iterations=(150, 80, 30),
+            aff_shrink_factors=(4, 2, 1),
+            aff_smoothing_sigmas=(2, 1, 0),
+            random_seed=SEED,
+        )
+        transform = ants.read_transform(result["fwdtransforms"][0])
+        return from_itk(np.asarray(transform.parameters), np.asarray(transform.fixed_parameters))
