@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEYS = ("participant", "session", "task", "model", "variant", "fold", "seed")
 CELL = ("region", "protocol", "metric")
+BY_CELL = ("protocol", "region", "metric")
 SCORE_COLUMNS = (*KEYS, *CELL, "value", "voxels")
 SUMMARY_COLUMNS = (
     *("task", "model", "variant", "role", *CELL, "subjects"),
@@ -28,6 +29,12 @@ COMPARISON_COLUMNS = (
     *("t_p", "wilcoxon_p", "t_p_holm", "wilcoxon_p_holm", "effect_size", "primary"),
 )
 SCORED_ROLES = ("test", "external")
+ORDER: dict[str, tuple[str, ...]] = {
+    "role": SCORED_ROLES,
+    "protocol": ("brain-v1", "brain-v1-deploy", "seed-v1"),
+    "region": ("brain", "healthy", "lesion", "slice"),
+    "metric": ("psnr", "ssim", "nrmse", "mae"),
+}
 LOWER_IS_BETTER = ("nrmse", "mae")
 HEADLINE = ("psnr", "ssim")
 HEADLINE_CELL = ("brain", "brain-v1")
@@ -73,11 +80,11 @@ def summarize(request: SummaryRequest) -> None:
         If the primary endpoint names a model or metric that there is not.
     """
     scores = with_roles(gather(request.score_files), request.split)
-    order = {name: place for place, (name, _) in enumerate(request.models)}
-    scores = _sorted(scores, order)
-    _check_endpoint(scores, request)
+    names = [name for name, _ in request.models]
+    _check_names(scores, names, request.settings)
+    scores = _in_order(scores, (*KEYS[2:], *KEYS[:2], *BY_CELL), names)
     subjects = subject_values(scores)
-    summary = summary_table(scores, subjects, request.settings, order)
+    summary = summary_table(scores, subjects, request.settings, names)
     write_table(request.scores, scores[list(SCORE_COLUMNS)])
     write_table(request.summary, summary)
     comparisons = comparison_table(subjects, request.settings, request.models)
@@ -139,31 +146,40 @@ def with_roles(scores: pd.DataFrame, split: pd.DataFrame) -> pd.DataFrame:
     return scores.assign(role=found)
 
 
-def _sorted(scores: pd.DataFrame, order: dict[str, int]) -> pd.DataFrame:
-    """Rows in an order that does not depend on the order of the files; nulls keep theirs."""
-    unknown = sorted(set(scores["model"]) - set(order))
+def _in_order(table: pd.DataFrame, columns: Sequence[str], models: Sequence[str]) -> pd.DataFrame:
+    """Sort rows so that no table depends on the order of the files.
+
+    Models come as in the study; protocols, regions and metrics as in `ORDER`, unknown names after
+    the known ones; everything else by its value.
+    """
+    known = {**ORDER, "model": tuple(models)}
+
+    def rank(column: pd.Series) -> pd.Series:
+        names = known.get(str(column.name))
+        if names is None:
+            return column
+        others = sorted(set(column) - set(names))
+        return column.map({name: place for place, name in enumerate((*names, *others))})
+
+    return table.sort_values(list(columns), key=rank, kind="stable").reset_index(drop=True)
+
+
+def _check_names(scores: pd.DataFrame, names: Sequence[str], settings: EvaluationSettings) -> None:
+    """Refuse scores of other studies and a primary endpoint that does not exist."""
+    unknown = sorted(set(scores["model"]) - set(names))
     if unknown:
         problem = f"hold the model {unknown[0]!r}, which the study has not"
         raise InputError("the scores", problem, "give the tables of this study alone")
-    placed = scores.assign(_model=scores["model"].map(order).astype(int))
-    keys = ["task", "_model", "variant", "fold", "seed", "participant", "session"]
-    # Stable: within one session the rows keep the order in which they were scored.
-    result = placed.sort_values(keys, kind="stable")
-    return result.drop(columns="_model").reset_index(drop=True)
-
-
-def _check_endpoint(scores: pd.DataFrame, request: SummaryRequest) -> None:
-    primary = request.settings.primary
-    names = [name for name, _ in request.models]
-    for role, name in (("model", primary.model), ("control", primary.control)):
-        if name is not None and name not in names:
-            problem = f"there is no model {name!r}"
-            remedy = f"choose from {', '.join(names)}"
-            raise ConfigError(f"evaluation.primary.{role}", problem, remedy)
-    metrics = sorted(set(scores["metric"]))
-    if metrics and primary.metric not in metrics:
-        problem = f"no score {primary.metric!r} was computed"
-        raise ConfigError("evaluation.primary.metric", problem, f"choose from {', '.join(metrics)}")
+    primary = settings.primary
+    metrics = sorted(set(scores["metric"])) or [primary.metric]
+    for key, name, choice in (
+        ("model", primary.model, names),
+        ("control", primary.control, names),
+        ("metric", primary.metric, metrics),
+    ):
+        if name is not None and name not in choice:
+            problem = f"there is no {name!r}"
+            raise ConfigError(f"evaluation.primary.{key}", problem, f"use {' or '.join(choice)}")
 
 
 def subject_values(scores: pd.DataFrame) -> pd.DataFrame:
@@ -186,7 +202,7 @@ def summary_table(
     scores: pd.DataFrame,
     subjects: pd.DataFrame,
     settings: EvaluationSettings,
-    order: dict[str, int],
+    models: Sequence[str],
 ) -> pd.DataFrame:
     """Mean, standard deviation and bootstrap interval over subjects; external ones apart.
 
@@ -202,7 +218,10 @@ def summary_table(
     seed_means = by_seed.groupby([*cell, "seed"], sort=False).mean()
     seed_sds = seed_means.groupby(cell, sort=False).std(ddof=1).to_dict()
     rows = []
-    for key in _cells(scores, cell, order):
+    cells = _in_order(
+        scores[cell].drop_duplicates(), ("task", "role", *BY_CELL, "model", "variant"), models
+    )
+    for key in cells.itertuples(index=False, name=None):
         found = values.get(key)
         row: dict[str, Any] = dict(zip(cell, key, strict=True))
         row |= {"subjects": 0, "seed_sd": seed_sds.get(key, math.nan)}
@@ -212,26 +231,6 @@ def summary_table(
             row["sd"] = found.std(ddof=1) if len(found) > 1 else math.nan
         rows.append(row)
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
-
-
-def _cells(scores: pd.DataFrame, cell: list[str], order: dict[str, int]) -> list[tuple[Any, ...]]:
-    """Cells of the summary: by task, tests first, then by protocol, region, model, variant."""
-    found = list(dict.fromkeys(scores[cell].itertuples(index=False, name=None)))
-    protocols = list(dict.fromkeys(scores["protocol"]))
-    regions = list(dict.fromkeys(scores["region"]))
-
-    def place(key: tuple[Any, ...]) -> tuple[Any, ...]:
-        task, model, variant, role, region, protocol, _ = key
-        return (
-            task,
-            SCORED_ROLES.index(role),
-            protocols.index(protocol),
-            regions.index(region),
-            order[model],
-            variant,
-        )
-
-    return sorted(found, key=place)
 
 
 def comparison_table(
@@ -257,6 +256,7 @@ def comparison_table(
     import pandas as pd
 
     tested = subjects[(subjects["role"] == "test") & (subjects["variant"] == "")]
+    tested = _in_order(tested, ("task", *BY_CELL, "participant"), [name for name, _ in models])
     rows: list[dict[str, Any]] = []
     for task, part in tested.groupby("task", sort=True):
         present = [(name, null) for name, null in models if name in set(part["model"])]
