@@ -41,10 +41,11 @@ SETTINGS = {
     "slices": STUDY.slices.model_dump_json(),
 }
 
-# Jobs see the package as it lies here, with or without conda; numbers do not depend on threads.
+# Jobs see the package as it lies here, with or without conda. Snakemake sets OMP_NUM_THREADS to the
+# threads of the rule; ITK always gets one, because its sums depend on how many it has.
 shell.prefix(
-    f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r} OMP_NUM_THREADS={{threads}} "
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS={threads} ANTS_RANDOM_SEED=1 MPLBACKEND=agg; "
+    f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r} "
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 ANTS_RANDOM_SEED=1 MPLBACKEND=agg; "
 )
 
 

@@ -19,11 +19,11 @@ rule evaluate:
     resources:
         mem_mb=3000,
     params:
-        keys=run_json,
+        run_keys=run_json,
         protocols=STUDY.evaluation.protocols,
         sensitivity=sensitivity_option,
     shell:
-        "python -m crossmod evaluate --run {params.keys:q} --synthetic {input.synthetic:q}"
+        "python -m crossmod evaluate --run {params.run_keys:q} --synthetic {input.synthetic:q}"
         " --preprocessed {input.preprocessed:q} --slices {input.slices:q}"
         " --protocols {params.protocols} {params.sensitivity}"
         " --output {output.scores:q} --status {output.status:q} > {log:q} 2>&1"

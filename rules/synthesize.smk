@@ -18,7 +18,7 @@ rule synthesize:
     resources:
         mem_mb=3000,
     params:
-        folder=RUN.synthetic,
+        folder=str(RUN.synthetic),
     shell:
         "python -m crossmod synthesize-batch --model {input.checkpoint:q}"
         " --preprocessed {input.preprocessed:q} --slices {input.slices:q}"

@@ -22,7 +22,7 @@ rule train:
         model=model_json,
         seed=seed_of,
         preprocess=SETTINGS["preprocess"],
-        resume=RUN.resume,
+        resume=str(RUN.resume),
         label=label_of,
     shell:
         "python -m crossmod train --task {params.task:q} --model {params.model:q}"

@@ -97,6 +97,7 @@ def write_subject(raw: Path, number: int) -> None:
 
 def make_project(root: Path, subjects: int = 8) -> Project:
     """Copy the project's own files and add data and a study."""
+    root.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():
