@@ -1,6 +1,8 @@
 """Protocols and the stage `evaluate` on a small made-up session."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -350,3 +352,10 @@ def test_same_inputs_same_bytes(scored):
     assert (folder / "again.tsv").read_bytes() == first["scores.tsv"]
     assert (folder / "again.json").read_bytes() == first["scored.json"]
     assert str(folder) not in first["scored.json"].decode()
+
+
+def test_the_stage_starts_without_heavy_imports():
+    heavy = {"torch", "pandas", "scipy", "skimage", "matplotlib", "ants"}
+    code = f"import crossmod.evaluation.stage, sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
