@@ -90,17 +90,19 @@ def _outcome(
     unit = f" {metric.unit}" if metric.unit else ""
     model, control = line["model"], line["control"]
     region = REGION_NAMES.get(line["region"], line["region"])
-    how = "named with it" if endpoint.control else "the best null model"
+    against = control if endpoint.control else f"the best null model, which is {control}"
     first = (
         f"Primary endpoint, named before the results were seen: {metric.name} in the {region} "
-        f"({line['protocol']}) of {model} against {control}, {how}."
+        f"({line['protocol']}) of {model} against {against}."
     )
     values = []
     for name in (model, control):
         found = mean_of(summary, task.id, name, endpoint)
         if found:
             interval = metric.interval(found["ci_low"], found["ci_high"])
-            values.append(f"{name} reaches {metric.value(found['mean'])}{unit} (CI {interval})")
+            values.append(
+                f"{name} reaches {metric.value(found['mean'])}{unit} (95 % CI {interval})"
+            )
     gain = line["difference"] if metric.up else -line["difference"]
     verb = "better" if gain > 0 else "worse"
     interval = metric.interval(line["ci_low"], line["ci_high"], sign=True)
@@ -117,14 +119,15 @@ def _significance(line: dict[str, Any], gain: float) -> str:
     if line["subjects"] < FEWEST_SUBJECTS or any(math.isnan(p) for p in tests.values()):
         return f"No test is printed below {FEWEST_SUBJECTS} subjects."
     values = ", ".join(f"{name} {p_value(p)}" for name, p in tests.items())
+    alone = f"paired t {p_value(line['t_p'])}, Wilcoxon {p_value(line['wilcoxon_p'])}"
     passed = [name for name, p in tests.items() if p < LEVEL]
-    verdict = {2: "is significant", 1: f"is significant by the {listed(passed)} test only"}
-    text = verdict.get(len(passed), "is not significant")
+    verdict = {0: "is not significant", 1: f"is significant by the {listed(passed)} test alone"}
+    text = verdict.get(len(passed), "is significant")
     against = ", against the model" if gain < 0 and passed else ""
     effect = f"{line['effect_size']:.2f}".replace("-", "\u2212")
     return (
-        f"The difference {text} at the 5 % level{against} (Holm-adjusted p: {values}; "
-        f"effect size dz {effect})."
+        f"At the 5 % level the difference {text}{against} (p adjusted for all comparisons by "
+        f"Holm: {values}; of this comparison alone: {alone}; effect size dz {effect})."
     )
 
 

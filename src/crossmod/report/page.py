@@ -25,8 +25,8 @@ from crossmod.report.tables import (
     Selection,
     comparison_rows,
     metric_of,
+    note_on_tests,
     score_table,
-    test_note,
 )
 
 MOST_THUMBNAILS = 60
@@ -116,7 +116,7 @@ def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:
         **_score_tables(study, task),
         "comparisons": [c for c in comparisons if c.primary or c in first],
         "more_comparisons": [c for c in comparisons if not c.primary and c not in first],
-        "test_note": test_note(comparisons),
+        "test_note": note_on_tests(comparisons),
         "boxes": box_plot(values, study.models, external, endpoint, title),
         "has_external": bool(set(external) & set(values.index)),
         "curves": curve_plot(study.request.runs, study.models, task),

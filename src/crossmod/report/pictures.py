@@ -241,10 +241,10 @@ class _Subject:
         return self._png(colored, f"error of {name}")
 
     def _png(self, plane: NDArray[np.uint8], alt: str) -> Picture:
-        """PNG, upright: anterior up, the subject's right on the left (radiological)."""
+        """PNG, upright: anterior up, left on the left (neurological), as the QC pictures are."""
         from PIL import Image
 
-        upright = np.ascontiguousarray(np.swapaxes(plane, 0, 1)[::-1, ::-1])
+        upright = np.ascontiguousarray(np.swapaxes(plane, 0, 1)[::-1])
         stream = io.BytesIO()
         image = Image.fromarray(upright)
         if upright.ndim == 3:

@@ -12,7 +12,7 @@ from platform import python_version
 from typing import Any
 
 from crossmod import __version__
-from crossmod.hashing import hash_code, hash_file, hash_settings
+from crossmod.hashing import SHORT, hash_code, hash_file, hash_settings
 from crossmod.report.inputs import ROLE_ORDER, StudyFiles, role_of
 from crossmod.report.request import ReportRequest
 
@@ -27,6 +27,7 @@ MARKS = {
     "present": "present",
     "missing": "missing",
     "made": "missing, synthesized",
+    "failed": "present, failed on the way",
     "excluded": "excluded",
 }
 
@@ -50,6 +51,7 @@ class Availability:
     panels: tuple[tuple[Column, ...], ...]
     patterns: tuple[tuple[str, tuple[str, ...], int], ...]
     roles: tuple[str, ...]
+    short_roles: tuple[tuple[str, str], ...]
     marks: dict[str, str]
     label_height: int
     sessions: int
@@ -60,13 +62,16 @@ def availability(study: StudyFiles) -> Availability:
     scans = study.index("scans")
     modalities = tuple(dict.fromkeys(row["modality"] for row in scans))
     cells = {(row["session_key"], row["modality"]): row for row in scans}
+    failed = {row["session"] for row in study.failures if row["stage"] in ("preprocess", "slices")}
     made = {(m.status.session, m.run.target) for m in study.made if m.status.ok}
     columns = []
     for key, person in {row["session_key"]: row["participant_id"] for row in scans}.items():
         role = role_of(study.roles.get(person, {}))
         found = [cells.get((key, m), {"status": "missing", "reason": ""}) for m in modalities]
+        states = {"missing": {m: "made" for m in modalities if (key, m) in made}}
+        states["present"] = dict.fromkeys(modalities if key in failed else (), "failed")
         marks = tuple(
-            "made" if row["status"] == "missing" and (key, m) in made else row["status"]
+            states.get(row["status"], {}).get(m, row["status"])
             for row, m in zip(found, modalities, strict=True)
         )
         reasons = tuple(study.tidy(row["reason"]) for row in found)
@@ -81,6 +86,7 @@ def availability(study: StudyFiles) -> Availability:
         panels,
         _patterns(columns),
         tuple(dict.fromkeys(column.role for column in columns)),
+        tuple(dict.fromkeys((column.short, column.role) for column in columns)),
         {mark: text for mark, text in MARKS.items() if mark in used},
         12 + 7 * longest,
         len(columns),
@@ -203,7 +209,7 @@ def hashes(study: StudyFiles) -> list[tuple[str, str]]:
     settings = study.request.settings
     found = [
         (f"raw scans ({len(raw)} files)", hash_settings(raw)),
-        ("split", hash_file(study.request.index / "split.tsv")[:16]),
+        ("split", hash_file(study.request.index / "split.tsv")[:SHORT]),
         ("settings of the study", hash_settings(portable(settings))),
         ("code", hash_code()),
     ]

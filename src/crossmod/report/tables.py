@@ -242,6 +242,8 @@ class Comparison:
     interval: str
     t_p: str
     wilcoxon_p: str
+    t_p_alone: str
+    wilcoxon_p_alone: str
     effect_size: str
     favors: str
     primary: bool
@@ -267,8 +269,11 @@ def _comparison(line: dict[str, Any]) -> Comparison:
     favors = "neither"
     if low > 0 or high < 0:
         favors = line["model"] if (low > 0) == metric.up else line["control"]
-    enough = int(line["subjects"]) >= FEWEST_SUBJECTS
     effect = line["effect_size"]
+    names = {"t_p": "t_p_holm", "wilcoxon_p": "wilcoxon_p_holm"}
+    names |= {"t_p_alone": "t_p", "wilcoxon_p_alone": "wilcoxon_p"}
+    enough = int(line["subjects"]) >= FEWEST_SUBJECTS
+    tests = {key: p_value(line[name]) if enough else "n/a" for key, name in names.items()}
     return Comparison(
         model=line["model"],
         control=line["control"],
@@ -278,15 +283,14 @@ def _comparison(line: dict[str, Any]) -> Comparison:
         subjects=int(line["subjects"]),
         difference=metric.value(line["difference"], sign=True),
         interval=metric.interval(low, high, sign=True),
-        t_p=p_value(line["t_p_holm"]) if enough else "n/a",
-        wilcoxon_p=p_value(line["wilcoxon_p_holm"]) if enough else "n/a",
+        **tests,
         effect_size="n/a" if math.isnan(effect) else f"{effect:.2f}".replace("-", "\u2212"),
         favors=favors,
         primary=bool(line["primary"]),
     )
 
 
-def test_note(rows: Sequence[Comparison]) -> str:
+def note_on_tests(rows: Sequence[Comparison]) -> str:
     """What must be said about the tests of a task."""
     if not rows:
         return "There is nothing to compare."
