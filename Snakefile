@@ -29,6 +29,7 @@ rule all:
     default_target: True
     input:
         PLAN.paths.report,
+        DESCRIPTION,
 
 
 onstart:

@@ -1,3 +1,6 @@
+# Files that describe the data set; nothing asks for them but `all` and `data`.
+DESCRIPTION = [PLAN.paths.data / "participants.tsv"] if PLAN.phantom_groups else []
+
 # The embedded data set. One rule per set of modalities, because missing ones leave no file.
 for modalities, participants in PLAN.phantom_groups.items():
 
@@ -57,4 +60,4 @@ rule data:
     """All raw scans."""
     input:
         [s.path(m) for s in PLAN.sessions.values() for m in s.available],
-        [PLAN.paths.data / "participants.tsv"] if PLAN.phantom_groups else [],
+        DESCRIPTION,

@@ -90,7 +90,7 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
     slices = _slices_per_session(plan) * len(run.train)
     if training.steps_per_epoch:
         slices = training.steps_per_epoch * training.batch_size
-    flops = BACKWARD * found["flops_per_slice"] * slices * training.epochs
+    flops = found["flops_per_training_slice"] * slices * training.epochs
     pixels = study.slices.size**2 * training.batch_size
     memory = found["parameters"] * BYTES_PER_PARAMETER + pixels * 4 * 64 * 6
     seconds = START_SECONDS + flops / flops_per_second
