@@ -227,7 +227,7 @@ class PrimaryEndpoint(Settings):
     model: str | None = None
     """Model of interest; by default the first gradient model."""
     control: str | None = None
-    """Model it is compared with; by default the best null by training order."""
+    """Model it is compared with; by default the null with the best mean of the metric."""
     metric: str = "psnr"
     """Metric id."""
     region: str = "brain"
