@@ -86,9 +86,7 @@ def draw_pose(
     if modality not in SLICED:
         voxel = PET_VOXEL_MM if modality == "PET" else settings.resolution_mm
         voxel = max(voxel, settings.resolution_mm)
-        grid = centered_grid(
-            np.array(FIELD_OF_VIEW_MM), np.full(3, voxel), np.eye(3), moved_center
-        )
+        grid = centered_grid(np.array(FIELD_OF_VIEW_MM), np.full(3, voxel), np.eye(3), moved_center)
         return Pose(grid, from_t1w, voxel)
     tilt = Rotation.from_euler("xyz", random.normal((-5, 0, 0), (5, 1.2, 1.2)), degrees=True)
     rotation = tilt.as_matrix()
@@ -96,7 +94,9 @@ def draw_pose(
     spacing = settings.slice_thickness_mm * (1 + float(random.choice([0.0, 0.1, 0.2])))
     low, high = _extent_along(rotation[:, 2], from_t1w, anatomy_grid, brain)
     low, high = low - random.uniform(5, 12), high + random.uniform(5, 12)
-    moved_center = moved_center + rotation[:, 2] * ((low + high) / 2 - moved_center @ rotation[:, 2])
+    moved_center = moved_center + rotation[:, 2] * (
+        (low + high) / 2 - moved_center @ rotation[:, 2]
+    )
     extent = np.array([FIELD_OF_VIEW_MM[0] + 4, FIELD_OF_VIEW_MM[1] - 6, high - low])
     step = np.array([in_plane, in_plane, spacing])
     grid = centered_grid(extent, step, rotation, moved_center)

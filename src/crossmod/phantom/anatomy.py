@@ -27,6 +27,8 @@ FOLDING = 0.9
 FOLDING_STEP_MM = 7.0
 # Log odds of CSF per year of age around 45 years: sulci and ventricles widen.
 ATROPHY_PER_YEAR = 0.012
+# Points at which the distance to the brain is looked up are at most this far apart.
+DISTANCE_SAMPLING_MM = 3.0
 # Standard deviations of the texture inside a tissue.
 TEXTURE_T1, TEXTURE_T2, TEXTURE_DENSITY = 0.05, 0.06, 0.02
 # T1w template intensity of pure cortex, white matter and CSF; what is left over tells the deep
@@ -92,7 +94,8 @@ def build_anatomy(settings: PhantomSettings, subject: PlannedSubject) -> Anatomy
     shape = draw_shape(random, subject.sex)
     grid = anatomy_grid(shape, settings.resolution_mm)
     points = template_coordinates(shape, grid, displacement(random, grid))
-    distance = template.brain_distance(points)
+    thinning = max(1, int(DISTANCE_SAMPLING_MM / settings.resolution_mm))
+    distance = template.brain_distance(points, thinning)
     head = HeadBuilder(grid, points, distance, stream(settings, subject.number, "head"))
     labels = head.build()
     brain = _Brain(grid, template, points, distance)
@@ -122,9 +125,7 @@ def build_anatomy(settings: PhantomSettings, subject: PlannedSubject) -> Anatomy
 class _Brain:
     """The box of the grid that holds the brain, and fields on it."""
 
-    def __init__(
-        self, grid: Grid, template: Template, points: NDArray, distance: NDArray
-    ) -> None:
+    def __init__(self, grid: Grid, template: Template, points: NDArray, distance: NDArray) -> None:
         mask = distance < 0
         box = []
         for axis in range(3):
@@ -143,9 +144,7 @@ class _Brain:
         step = max(step_mm / self.spacing_mm, 1.2)
         return smooth_field(random, self.mask.shape, step)[self.mask]
 
-    def tissues(
-        self, random: np.random.Generator, age: int
-    ) -> tuple[Fractions, NDArray[np.float32]]:
+    def tissues(self, random: np.random.Generator, age: int) -> tuple[Fractions, NDArray]:
         """Healthy tissue fractions, and how much brighter than cortex grey matter is on T1w.
 
         Squaring the probabilities of the averaged template makes tissues crisp again; a random
@@ -164,7 +163,9 @@ class _Brain:
         odds[0][total < 1e-4] = 1
         total = odds[0] + odds[1] + odds[2]
         names = (Tissue.CSF, Tissue.GREY, Tissue.WHITE)
-        shares = {name: part / total for name, part in zip(names, odds, strict=True)}
+        shares: dict[Tissue, NDArray] = {
+            name: part / total for name, part in zip(names, odds, strict=True)
+        }
         return shares, residual
 
     def maps(self, fractions: Fractions, random: np.random.Generator) -> BrainMaps:
@@ -209,5 +210,3 @@ def _largest(fractions: Fractions) -> NDArray[np.uint8]:
     names = list(fractions)
     best = np.argmax(np.stack([fractions[name] for name in names]), axis=0)
     return np.array(names, dtype=np.uint8)[best]
-
-

@@ -19,14 +19,14 @@ README = """\
 
 Simulated heads with known truth. No person was scanned.
 
-The brains are made from the ICBM 152 nonlinear symmetric 2009a tissue maps (Fonov et al., NeuroImage
-54, 2011) as packed with nilearn; skull, scalp, face and neck are drawn by simple solids. Signals
-follow the equations of spin echo, inversion recovery and spoiled gradient echo. The column `group` of
-participants.tsv is the diagnosis: it says which lesion the head has.
+The brains are made from the ICBM 152 nonlinear symmetric 2009a tissue maps (Fonov et al.,
+NeuroImage 54, 2011) as packed with nilearn; skull, scalp, face and neck are drawn by simple solids.
+Signals follow the equations of spin echo, inversion recovery and spoiled gradient echo. The column
+`group` of participants.tsv is the diagnosis: it says which lesion the head has.
 
-`derivatives/truth` holds, on the grid of each T1w scan, the noise-free image of every modality (also
-of scans that are missing), the brain mask, tissue and lesion labels, and the rigid transforms between
-the scans.
+`derivatives/truth` holds, on the grid of each T1w scan, the noise-free image of every modality
+(also of scans that are missing), the brain mask, tissue and lesion labels, and the rigid transforms
+between the scans.
 
 Made by crossmod {version} from the settings {settings}.
 """
@@ -73,7 +73,9 @@ def write_dataset(settings: PhantomSettings, root: Path) -> None:
     )
     write_rows(root / "participants.tsv", COLUMNS, _participants(settings))
     write_json(root / "participants.json", PARTICIPANTS)
-    text = README.format(version=__version__, settings=hash_settings(settings.model_dump(mode="json")))
+    text = README.format(
+        version=__version__, settings=hash_settings(settings.model_dump(mode="json"))
+    )
     write_text(root / "README.md", text)
     # CT has no BIDS standard yet.
     write_text(root / ".bidsignore", "sub-*/ct/\n")

@@ -22,9 +22,7 @@ def cubic_basis(positions: NDArray, count: int) -> NDArray[np.float32]:
     return np.where(distance < 1, near, far).astype(np.float32)
 
 
-def expand(
-    lattice: NDArray, bases: tuple[NDArray, NDArray, NDArray]
-) -> NDArray[np.float32]:
+def expand(lattice: NDArray, bases: tuple[NDArray, NDArray, NDArray]) -> NDArray[np.float32]:
     """Evaluate a lattice of spline values on a grid, one basis matrix per axis."""
     field = np.tensordot(lattice.astype(np.float32), bases[2], axes=(2, 1))
     field = np.tensordot(field, bases[1], axes=(1, 1))

@@ -19,8 +19,6 @@ Solid = Callable[[NDArray], NDArray]
 Point = tuple[float, float, float]
 
 SKIN_MM = 2.0
-# The deformation moves solids by a few mm: their boxes are searched with this margin.
-SEARCH_MARGIN_MM = 16.0
 
 
 def ellipsoid(center: Point, radii: Point) -> Solid:
@@ -29,10 +27,9 @@ def ellipsoid(center: Point, radii: Point) -> Solid:
 
     def distance(points: NDArray) -> NDArray:
         offset = (points - middle) / size
-        outer = np.sqrt(np.einsum("i...,i...->...", offset, offset))
+        outer = np.sqrt(_dot(offset, offset))
         offset /= size
-        steepness = np.sqrt(np.einsum("i...,i...->...", offset, offset)) + np.float32(1e-6)
-        return outer * (outer - 1) / steepness
+        return outer * (outer - 1) / np.sqrt(_dot(offset, offset) + np.float32(1e-12))
 
     return distance
 
@@ -44,12 +41,15 @@ def capsule(start: Point, end: Point, radius: float) -> Solid:
 
     def distance(points: NDArray) -> NDArray:
         offset = points - a
-        along = np.einsum("i...,i...->...", offset, np.broadcast_to(axis, offset.shape))
-        along = np.clip(along / np.float32(length_squared), 0, 1)
-        offset = offset - axis * along
-        return np.sqrt(np.einsum("i...,i...->...", offset, offset)) - np.float32(radius)
+        along = np.clip(_dot(offset, axis) / np.float32(length_squared), 0, 1)
+        offset -= axis * along
+        return np.sqrt(_dot(offset, offset)) - np.float32(radius)
 
     return distance
+
+
+def _dot(a: NDArray, b: NDArray) -> NDArray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _column(values: Sequence[float]) -> NDArray[np.float32]:
@@ -90,6 +90,13 @@ class HeadBuilder:
         self.skull_outer = np.float32(self.fluid_mm + 0.8) + skull
         self.fat_mm = float(random.uniform(2.5, 5.5))
         self.free = distance > 0
+        # Lowest and highest template position of every grid plane, per axis.
+        self.planes = [
+            np.stack(
+                [reduce(points[i][_thinned(i)], axis=_others(i)) for reduce in (np.min, np.max)]
+            )
+            for i in range(3)
+        ]
 
     def build(self) -> NDArray[np.uint8]:
         """Label of every voxel; inside the brain it is `AIR`, to be filled by others."""
@@ -108,10 +115,8 @@ class HeadBuilder:
         """Part of the grid that can hold template positions from `low` to `high`."""
         slices = []
         for axis in range(3):
-            others = tuple(i for i in range(3) if i != axis)
-            part = self.points[axis][_thinned(axis)]
-            inside = (part > low[axis] - SEARCH_MARGIN_MM) & (part < high[axis] + SEARCH_MARGIN_MM)
-            where = np.flatnonzero(inside.any(axis=others))
+            lowest, highest = self.planes[axis]
+            where = np.flatnonzero((highest > low[axis] - 2) & (lowest < high[axis] + 2))
             slices.append(slice(where[0], where[-1] + 1) if len(where) else slice(0, 0))
         return tuple(slices)
 
@@ -140,19 +145,19 @@ class HeadBuilder:
     def _outline(self) -> NDArray:
         """Signed distance to the skin, mm."""
         outside = self.distance - (self.skull_outer + np.float32(self.fat_mm + SKIN_MM))
-        for solid, top, width in (
-            (ellipsoid((0, 22, -62), (69, 69, 72)), 10.0, 18.0),
-            (ellipsoid((0, -22, -150), (61, 66, 120)), -30.0, 22.0),
-            (ellipsoid((0, 72, -108), (30, 18, 16)), -60.0, 22.0),
-            (ellipsoid((0, 90, -62), (13, 24, 20)), -25.0, 10.0),
-            (ellipsoid((0, 86, -46), (7, 14, 26)), -10.0, 10.0),
-            (ellipsoid((83, -22, -40), (8, 16, 30)), 10.0, 5.0),
-            (ellipsoid((-83, -22, -40), (8, 16, 30)), 10.0, 5.0),
+        for center, radii, width in (
+            ((0, 22, -62), (69, 69, 72), 18.0),
+            ((0, -22, -150), (61, 66, 120), 22.0),
+            ((0, 72, -108), (30, 18, 16), 22.0),
+            ((0, 90, -62), (13, 24, 20), 10.0),
+            ((0, 86, -46), (7, 14, 26), 10.0),
+            ((83, -22, -40), (8, 16, 30), 5.0),
+            ((-83, -22, -40), (8, 16, 30), 5.0),
         ):
-            box = self._box((-200, -200, -300), (200, 200, top))
-            outside[box] = _smooth_union(
-                outside[box], solid(self.points[(slice(None), *box)]), width
-            )
+            reach = np.add(radii, width)
+            box = self._box(tuple(np.subtract(center, reach)), tuple(np.add(center, reach)))
+            near = ellipsoid(center, radii)(self.points[(slice(None), *box)])
+            outside[box] = _smooth_union(outside[box], near, width)
         return outside
 
     def _soft_tissue(self, outside: NDArray) -> None:
@@ -161,7 +166,7 @@ class HeadBuilder:
         under = outside < -SKIN_MM
         self.labels[under] = Tissue.FAT
         deep = outside < -np.float32(SKIN_MM + self.fat_mm)
-        deep &= self.noise > -1.35
+        deep &= self.noise > -1.6
         self.labels[deep] = Tissue.MUSCLE
 
     def _cranium(self) -> None:
@@ -256,6 +261,10 @@ class HeadBuilder:
         for side in (-1, 1):
             self._rod(Tissue.BLOOD, (side * 24, 2, -120), (side * 20, -2, -58), 2.8)
             self._rod(Tissue.BLOOD, (side * 20, -2, -58), (side * 13, 6, -34), 2.5)
+
+
+def _others(axis: int) -> tuple[int, ...]:
+    return tuple(i for i in range(3) if i != axis)
 
 
 def _thinned(axis: int) -> tuple[slice, ...]:

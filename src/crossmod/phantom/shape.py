@@ -106,10 +106,10 @@ def displacement(random: np.random.Generator, grid: Grid) -> list[NDArray[np.flo
     spacing = grid.spacing_mm
     last = [(n - 1) * s / NODE_MM for n, s in zip(grid.shape, spacing, strict=True)]
     counts = tuple(int(np.ceil(e)) + 1 + 2 * MARGIN_NODES for e in last)
-    velocity = sum(
-        np.stack([smooth_field(random, counts, step / NODE_MM) for _ in range(3)]) * np.float32(sd)
-        for step, sd in VELOCITY_SCALES
-    )
+    velocity = np.zeros((3, *counts), dtype=np.float32)
+    for step_mm, sd_mm in VELOCITY_SCALES:
+        for part in velocity:
+            part += np.float32(sd_mm) * smooth_field(random, counts, step_mm / NODE_MM)
     nodes = _exponential(velocity / np.float32(NODE_MM)) * np.float32(NODE_MM)
     bases = [
         cubic_basis(np.arange(n) * s / NODE_MM + MARGIN_NODES, count)
@@ -119,7 +119,7 @@ def displacement(random: np.random.Generator, grid: Grid) -> list[NDArray[np.flo
     return [expand(lattice, (bases[0], bases[1], bases[2])) for lattice in lattices]
 
 
-def _exponential(velocity: NDArray) -> NDArray[np.float32]:
+def _exponential(velocity: NDArray) -> NDArray:
     """Displacement of the flow of `velocity` (in nodes) at time 1."""
     identity = np.indices(velocity.shape[1:], dtype=np.float32)
     flow = velocity / np.float32(2**SQUARINGS)
@@ -138,8 +138,7 @@ def template_coordinates(
     matrix = shape.to_template()
     from_voxel = (matrix @ grid.affine).astype(np.float32)
     linear = matrix[:3, :3].astype(np.float32)
-    axes = np.ogrid[tuple(slice(n) for n in grid.shape)]
-    axes = [axis.astype(np.float32) for axis in axes]
+    axes = [a.astype(np.float32) for a in np.ogrid[tuple(slice(n) for n in grid.shape)]]
     out = np.empty((3, *grid.shape), dtype=np.float32)
     for i in range(3):
         plane = sum(from_voxel[i, j] * axes[j] for j in range(3))

@@ -176,7 +176,7 @@ class Simulator:
         density = np.float32(tissues.density[tissue]) * anatomy.density[where]
         # Flip angles vary in space with the wavelength in the head: at 3 T, hardly at 1.5 T.
         varies = tissues.field_tesla > 2
-        transmit = anatomy.transmit[where] if varies else np.float32(1)
+        transmit: NDArray | float = anatomy.transmit[where] if varies else 1.0
         return _signal(density, t1, t2, protocol, transmit)
 
 

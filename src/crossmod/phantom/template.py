@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, spline_filter
 
 from crossmod.errors import InputError
 from crossmod.io import read_image
+from crossmod.phantom.fields import cubic_basis, expand
 
 FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 DISTANCE_STEP = 3
@@ -45,9 +46,24 @@ class Template:
     distance: NDArray[np.float32]
     distance_origin: NDArray[np.float64]
 
-    def brain_distance(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distance to the surface of the brain in mm at `points`, shape (3, ...)."""
-        return _sample(self.distance, self.distance_origin, DISTANCE_STEP, points)
+    def brain_distance(self, points: NDArray[np.float32], thinning: int = 1) -> NDArray[np.float32]:
+        """Distance to the surface of the brain in mm at `points`, shape (3, X, Y, Z).
+
+        The points are those of a grid, moved smoothly. The distance is smooth too, so it is looked
+        up at every `thinning`-th point and interpolated by cubic splines in between.
+        """
+        steps = tuple([slice(None, None, thinning)] * 3)
+        coarse = _sample(
+            self.distance, self.distance_origin, DISTANCE_STEP, points[(slice(None), *steps)]
+        )
+        if thinning == 1:
+            return coarse
+        lattice = spline_filter(np.pad(coarse, 2, mode="edge"), output=np.float32, mode="mirror")
+        x, y, z = (
+            cubic_basis(np.arange(fine) / thinning + 2, count)
+            for fine, count in zip(points.shape[1:], lattice.shape, strict=True)
+        )
+        return expand(lattice, (x, y, z))
 
     def tissue(self, points: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         """Grey and white matter probability and T1w intensity (0 to 255) at `points`, (3, N)."""

@@ -127,7 +127,9 @@ def draw_tissues(random: np.random.Generator) -> SubjectTissues:
     spread = np.array([3.0 if tissue in LESIONS else 1.0 for tissue in Tissue])
 
     def deviating(values: list[float], sd: np.ndarray | float) -> np.ndarray:
-        return np.array(values) * np.exp(np.clip(random.standard_normal(len(table)), -2.5, 2.5) * sd)
+        return np.array(values) * np.exp(
+            np.clip(random.standard_normal(len(table)), -2.5, 2.5) * sd
+        )
 
     at_field = FIELDS_TESLA.index(field)
     spread_t1, spread_t2 = 0.04 * spread, 0.05 * spread
