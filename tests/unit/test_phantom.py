@@ -266,10 +266,12 @@ def test_no_modality_is_a_pointwise_map_of_the_others(heads):
     assert 0.02 < unexplained < 0.9
 
 
-def test_command_line_makes_one_subject(tmp_path):
-    settings = _with(modalities=("T1w",), subjects=2, resolution_mm=4.0)
-    command = [sys.executable, "-m", "crossmod", "phantom", "--participant", "sub-0002"]
+def test_command_line_makes_one_subject_and_threads_do_not_matter(heads, tmp_path):
+    settings = _with(modalities=("T1w", "T2w"))
+    participant = _of_group("ms")
+    command = [sys.executable, "-m", "crossmod", "phantom", "--participant", participant]
     command += ["--settings", settings.model_dump_json(), "--output-dir", str(tmp_path)]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert all(p.is_file() for p in subject_files(settings, "sub-0002", tmp_path))
-    assert not (tmp_path / "sub-0001").exists()
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    for file in subject_files(settings, participant, tmp_path):
+        assert hash_file(file) == hash_file(heads / file.relative_to(tmp_path)), file.name
+    assert [p.name for p in tmp_path.glob("sub-*")] == [participant]

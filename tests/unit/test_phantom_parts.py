@@ -46,6 +46,16 @@ def test_expand_reproduces_a_constant_and_a_line():
     assert np.allclose(field[4], field[4, 0, 0], atol=1e-5)
 
 
+def test_expand_is_the_product_over_the_axes():
+    random = np.random.default_rng(0)
+    lattice = random.standard_normal((5, 6, 7))
+    bases = [cubic_basis(np.linspace(1, n - 2, n + 4), n) for n in lattice.shape]
+    expected = np.einsum("abc,xa,yb,zc->xyz", lattice, *bases)
+    field = expand(lattice, tuple(bases))
+    assert field.shape == (9, 10, 11)
+    assert np.allclose(field, expected, atol=1e-5)
+
+
 def test_smooth_field_has_unit_variance_and_is_smooth():
     fields = [smooth_field(np.random.default_rng(k), (40, 44, 36), 4.0) for k in range(6)]
     assert np.mean([f.var() for f in fields]) == pytest.approx(1, abs=0.1)

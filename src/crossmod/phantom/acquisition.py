@@ -113,7 +113,7 @@ def _extent_along(
     """Lowest and highest position of the brain along `axis`, mm."""
     index = np.argwhere(brain[::3, ::3, ::3]) * 3
     matrix = from_t1w @ grid.affine
-    along = index @ (axis @ matrix[:3, :3]) + axis @ matrix[:3, 3]
+    along = (index * (axis @ matrix[:3, :3])).sum(axis=1) + axis @ matrix[:3, 3]
     return float(along.min()), float(along.max())
 
 

@@ -120,7 +120,7 @@ def _blob(
     axes = np.ogrid[box]
     offset = np.stack(np.broadcast_arrays(*[a - c for a, c in zip(axes, center, strict=True)]))
     turn = Rotation.random(rng=random).as_matrix() / radii[:, None]
-    scaled = np.tensordot(turn, offset * maps.spacing_mm, axes=1)
+    scaled = np.einsum("ij,j...->i...", turn, offset * maps.spacing_mm)
     distance = np.sqrt((scaled**2).sum(axis=0))
     return box, distance * np.exp(0.16 * maps.noise[box])
 
