@@ -44,6 +44,7 @@ SETTINGS = {
 # Jobs see the package as it lies here, with or without conda. Snakemake sets OMP_NUM_THREADS to the
 # threads of the rule; ITK always gets one, because its sums depend on how many it has.
 shell.prefix(
+    "unset PYTHONDONTWRITEBYTECODE; "  # else every job compiles its imports again: 3 to 10 s
     f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r} "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 ANTS_RANDOM_SEED=1 MPLBACKEND=agg; "
 )

@@ -17,7 +17,17 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "profiles", "envs", "config", "src", "dvc.yaml", ".dvc", ".gitignore")
+PARTS = (
+    "Snakefile",
+    "rules",
+    "profiles",
+    "envs",
+    "config",
+    "src",
+    "dvc.yaml",
+    ".dvc",
+    ".gitignore",
+)
 MODALITIES = ("T1w", "T2w", "FLAIR")
 STUDY = {
     "study": "small",
@@ -95,8 +105,24 @@ def write_subject(raw: Path, number: int) -> None:
         nib.save(nib.Nifti1Image(image.astype(np.int16), affine), path)
 
 
+def add_bad_subjects(raw: Path) -> None:
+    """One whose T1w is cut short, one whose FLAIR holds NaN, one with another grid in 4-D."""
+    for number in (90, 91, 92):
+        write_subject(raw, number)
+    cut = raw / "sub-90/anat/sub-90_T1w.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    wrong = raw / "sub-91/anat/sub-91_FLAIR.nii.gz"
+    image = nib.load(wrong)
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    data[5, 5, 5] = np.nan
+    nib.save(nib.Nifti1Image(data, image.affine), wrong)
+    for modality in MODALITIES:
+        path = raw / f"sub-92/anat/sub-92_{modality}.nii.gz"
+        nib.save(nib.Nifti1Image(np.ones((6, 6, 6, 2), np.int16), np.eye(4)), path)
+
+
 def make_project(root: Path, subjects: int = 8) -> Project:
-    """Copy the project's own files and add data and a study."""
+    """Copy the project's own files and add data, bad subjects and a study."""
     root.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         source = ROOT / name
@@ -107,6 +133,7 @@ def make_project(root: Path, subjects: int = 8) -> Project:
             shutil.copy2(source, root / name)
     for number in range(subjects):
         write_subject(root / "raw", number)
+    add_bad_subjects(root / "raw")
     folder = root / "config" / "studies"
     folder.mkdir(exist_ok=True)
     (folder / "small.yaml").write_text(yaml.safe_dump(STUDY))
