@@ -1,18 +1,18 @@
 # Files that describe the data set; nothing asks for them but `all` and `data`.
 DESCRIPTION = [PLAN.paths.data / "participants.tsv"] if PLAN.phantom_groups else []
 
-# The embedded data set. One rule per set of modalities, because missing ones leave no file.
-for modalities, participants in PLAN.phantom_groups.items():
+# The embedded data set. One rule per set of files, because what is missing leaves none.
+for kinds, participants in PLAN.phantom_groups.items():
 
     rule:
         """Make one phantom subject with known truth."""
         name:
-            f"phantom_{'_'.join(modalities)}"
+            f"phantom_{'_'.join(kinds)}"
         input:
             code=code("phantom"),
             env="envs/imaging.yaml",
         output:
-            scans=[PLAN.paths.phantom_scan(modality) for modality in modalities],
+            [PLAN.phantom_pattern(kind) for kind in kinds],
         log:
             f"logs/{PLAN.paths.dataset}/phantom/{{participant}}.log",
         benchmark:

@@ -206,12 +206,6 @@ class StudyPaths:
             return self.study.data_dir
         return Path("data") / self.dataset
 
-    def phantom_scan(self, modality: Modality) -> str:
-        """Pattern of a raw scan of the phantom, with the wildcard `{participant}`."""
-        stand_in = "sub-0"
-        pattern = (self.data / raw_scan(stand_in, modality)).as_posix()
-        return pattern.replace(stand_in, "{participant}")
-
     @property
     def derivatives(self) -> Path:
         """Folder of everything derived from the data set and shared by studies."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crossmod.config import Modality, Study, TaskSettings, load_study
 from crossmod.data.splits import (
@@ -37,7 +37,7 @@ from crossmod.ingest.index import (
     session_rows,
 )
 from crossmod.methods import Declaration, declaration
-from crossmod.paths import RunPaths, StudyPaths
+from crossmod.paths import RunPaths, StudyPaths, raw_scan
 
 UNSERVED_COLUMNS = ("session_key", "modality", "reason")
 
@@ -160,14 +160,24 @@ class Plan:
         return self.study.evaluation.sensitivity or self.primary_model
 
     @cached_property
-    def phantom_groups(self) -> dict[tuple[Modality, ...], tuple[str, ...]]:
-        """Participants of the phantom by the modalities they have; empty for other layouts."""
-        groups: dict[tuple[Modality, ...], list[str]] = {}
+    def phantom_groups(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """Participants of the phantom by the files they have; empty for other layouts."""
+        groups: dict[tuple[str, ...], list[str]] = {}
         if self.study.dataset.layout == "phantom":
             for session in self.sessions.values():
-                made = tuple(m for m, scan in session.scans.items() if scan.path)
-                groups.setdefault(made, []).append(session.participant)
+                made = [str(m) for m, scan in session.scans.items() if scan.path]
+                made += [kind for kind, _ in session.annotations]
+                groups.setdefault(tuple(made), []).append(session.participant)
         return {made: tuple(names) for made, names in groups.items()}
+
+    def phantom_pattern(self, kind: str) -> str:
+        """Path of a scan (a modality) or lesion map of the phantom, for any `{participant}`."""
+        from crossmod.phantom import lesion_file
+
+        stand_in = "sub-0"
+        lesion = kind == "lesion"
+        file = lesion_file(stand_in) if lesion else raw_scan(stand_in, cast(Modality, kind))
+        return (self.paths.data / file).as_posix().replace(stand_in, "{participant}")
 
     @cached_property
     def unserved(self) -> list[dict[str, str]]:

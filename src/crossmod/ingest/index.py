@@ -99,7 +99,7 @@ def find(study: Study) -> Found:
 
 def _planned_phantom(study: Study, root: Path) -> Found:
     """The phantom is indexed from its settings, before it is made."""
-    from crossmod.phantom import plan
+    from crossmod.phantom import lesion_file, plan
 
     assert study.dataset.phantom is not None
     found = Found()
@@ -108,6 +108,9 @@ def _planned_phantom(study: Study, root: Path) -> Found:
         for modality in subject.modalities:
             path = root / raw_scan(subject.participant, modality)
             found.scans[subject.participant, modality] = [path]
+        if subject.has_lesion:
+            path = root / lesion_file(subject.participant)
+            found.annotations.append((subject.participant, "lesion", path))
     return found
 
 
