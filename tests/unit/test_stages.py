@@ -1,0 +1,70 @@
+"""What a study needs beside its runs: estimates, curves for DVC, benchmark files."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from crossmod.estimate import _clock, job_seconds
+from crossmod.files import read_rows, write_rows
+from crossmod.planning import make_plan
+from crossmod.stages import benchmark_files, report_request, write_curves
+from crossmod.summary_text import index_text, text_table
+
+THREE = ["T1w", "T2w", "FLAIR"]
+
+
+def test_clock_reads_like_a_clock() -> None:
+    assert [_clock(s) for s in (0, 59.6, 61, 3600, 3725)] == [
+        "0:00", "1:00", "1:01", "1:00:00", "1:02:05"
+    ]  # fmt: skip
+
+
+def test_tables_are_aligned() -> None:
+    text = text_table(["name", "n"], [["a", 1], ["long", 10]])
+    assert text == "name   n\na      1\nlong  10"
+
+
+def test_measured_times_replace_the_usual_ones(bids, study_of, tmp_path) -> None:
+    study = study_of(bids({f"sub-{i}": THREE for i in range(8)}))
+    plan = make_plan(study)
+    usual = job_seconds(plan)
+    assert usual["preprocess"][0] == 8
+    assert "phantom" not in usual
+    log = tmp_path / "logs" / "tiny" / f"preprocess-{study.preprocess.hash}" / "sub-1.tsv"
+    write_rows(log, ("s", "max_rss"), [{"s": "100.5", "max_rss": "10"}])
+    assert benchmark_files(study)["preprocess"] == (log.relative_to(tmp_path),)
+    assert job_seconds(plan)["preprocess"] == (8, pytest.approx(804))
+
+
+def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
+    names = ("epoch", "step", "split", "name", "value")
+    runs = []
+    for seed, value in ((0, 20.0), (1, 22.0)):
+        path = tmp_path / f"{seed}.tsv"
+        rows = [
+            dict(zip(names, (1, 5, "train", "l1", 0.5), strict=True)),
+            dict(zip(names, (2, 10, "validation", "psnr", value), strict=True)),
+        ]
+        write_rows(path, names, rows)
+        paths = SimpleNamespace(curve=path)
+        declaration = SimpleNamespace(fitting="gradient")
+        runs.append(SimpleNamespace(model="unet", paths=paths, declaration=declaration))
+    write_curves(runs, tmp_path / "curves.tsv")
+    assert read_rows(tmp_path / "curves.tsv") == [{"epoch": "2", "unet": "21"}]
+
+
+def test_the_report_gets_every_run_and_session(bids, study_of) -> None:
+    study = study_of(bids({f"sub-{i}": THREE for i in range(8)}), seeds=[0, 1])
+    request = report_request(study)
+    assert [(r.model, r.seed) for r in request.runs] == [("unet", 0), ("unet", 1), ("mean", 0)]
+    assert request.primary_model == "unet"
+    assert len(request.preprocessed) == len(request.manifests) == 8
+
+
+def test_the_index_is_told_in_words(bids, study_of) -> None:
+    root = bids({**{f"sub-{i}": THREE for i in range(7)}, "sub-7": ["T1w"]})
+    study = study_of(root, dataset={"name": "tiny", "exclude": {"sub-3": "moved"}})
+    text = index_text(make_plan(study))
+    assert "8 subjects, 8 sessions" in text
+    assert "excluded: sub-3: moved" in text
+    assert "unserved: sub-7 FLAIR: lacks the source T2w" in text
