@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossmod.errors import InputError
 from crossmod.io import Image
-from crossmod.preprocess.foreground import brain_only_mask
 from crossmod.preprocess.resampling import Grid, working_copy
 from crossmod.preprocess.surface import surface_mask
 
@@ -27,6 +27,8 @@ class Reference:
     ----------
     image : Image
         Reference scan in RAS orientation.
+    foreground : array of bool or None
+        `brain_only_mask` of the scan as it was acquired.
     path : path
         Its file, for messages.
     provided : Image or None
@@ -35,6 +37,7 @@ class Reference:
 
     image: Image
     path: Path
+    foreground: NDArray[np.bool_] | None = None
     provided: Image | None = None
 
 
@@ -64,11 +67,10 @@ def provided(reference: Reference) -> Image:
 @backend("nonzero")
 def nonzero(reference: Reference) -> Image:
     """Foreground of a scan that shows nothing but brain."""
-    mask = brain_only_mask(reference.image)
-    if mask is None:
+    if reference.foreground is None:
         remedy = "set preprocess.brain_extraction to auto or surface"
         raise InputError(reference.path, "shows more than brain", remedy)
-    return reference.image.with_data(mask)
+    return reference.image.with_data(reference.foreground)
 
 
 @backend("surface")
@@ -83,8 +85,7 @@ def auto(reference: Reference) -> Image:
     """Provided mask, else the foreground of a brain-only scan, else the surface."""
     if reference.provided is not None:
         return provided(reference)
-    mask = brain_only_mask(reference.image)
-    return reference.image.with_data(mask) if mask is not None else surface(reference)
+    return nonzero(reference) if reference.foreground is not None else surface(reference)
 
 
 def extract_brain(reference: Reference, name: str) -> Image:

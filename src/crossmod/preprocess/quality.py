@@ -14,6 +14,7 @@ from crossmod.files import atomic_path
 from crossmod.io import Image
 
 PIXELS = 150
+COLORS = 96
 # Axis that each column cuts across, and whether it shows edges instead of the outline.
 VIEWS = ((0, False), (1, False), (2, False), (2, True), (1, True))
 EDGE_PERCENTILE = 88
@@ -48,12 +49,13 @@ def draw(path: Path, title: str, panels: list[Panel]) -> None:
     panels : list of Panel
         The reference first; all on one grid.
     """
+    import PIL.Image
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = len(VIEWS)
     figure = Figure(figsize=(1.5 * columns, 1.5 * len(panels) + 0.35), dpi=PIXELS / 1.5)
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), columns, squeeze=False)
     center = np.argwhere(panels[0].brain).mean(axis=0).astype(int)
     for row, panel in zip(axes, panels, strict=True):
@@ -61,8 +63,12 @@ def draw(path: Path, title: str, panels: list[Panel]) -> None:
     figure.suptitle(title, fontsize=7, x=0.01, ha="left", color="white")
     figure.patch.set_facecolor("black")
     figure.subplots_adjust(0, 0, 1, 1 - 0.3 / figure.get_figheight(), 0.02, 0.02)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    # A palette keeps the picture small; without metadata its bytes depend on the scans only.
+    picture = PIL.Image.fromarray(pixels).quantize(COLORS, dither=PIL.Image.Dither.NONE)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
+        picture.save(temporary, format="PNG", optimize=True)
 
 
 def _draw_row(row: Any, panel: Panel, reference: Panel, center: NDArray[np.intp]) -> None:

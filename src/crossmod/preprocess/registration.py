@@ -18,16 +18,23 @@ from crossmod.preprocess.ants_bridge import SEED, load_ants, to_ants
 from crossmod.preprocess.resampling import Grid, index_map, working_copy
 from crossmod.preprocess.transforms import Matrix, about, apply, from_itk, rotation, write_itk
 
-WORKING_MM = 2.0
+WORKING_MM = 2.5
 COARSE_MM = 4.0
 MARGIN_MM = 10.0
 BINS = 32
+MOST_POINTS = 20_000
+SEARCH_MM = 6.0
+SEARCH_POINTS = 5_000
+SEARCHES = 3
+SEARCH_STEPS = 250
+CLOSE_POSE = 13.0  # degrees or mm
+LEAST_OVERLAP = 0.25
 # Tail of the intensities left out: vessels and fat would take most of the histogram's bins.
 CLIP_PERCENTILES = (0.5, 99.5)
 START_ANGLES_DEG = ((-24, -12, 0, 12, 24), (-12, 0, 12), (-12, 0, 12))  # pitch, roll, yaw
 # A found transform must beat the headers by this much mutual information: interpolating scans
 # that are aligned already only blurs them.
-LEAST_GAIN = 0.002
+LEAST_GAIN = 0.001
 
 
 def normalized_mutual_information(
@@ -47,14 +54,13 @@ def normalized_mutual_information(
     Returns
     -------
     float
-        `(H(A) + H(B)) / H(A, B)` over the voxels in both fields of view, multiplied towards 1
-        by the share of the mask that is in both; 1 if they hardly overlap.
+        `(H(A) + H(B)) / H(A, B)` over the voxels in both fields of view; 1 if these hold less
+        than a quarter of the mask, so that no transform wins by moving the head out of view.
 
     Notes
     -----
     Studholme, Hill and Hawkes, Pattern Recognition 32:71-86, 1999; 32 bins, linear
-    interpolation. Weighting the excess over 1 by the overlap keeps a start from winning by
-    moving most of the head out of view.
+    interpolation.
     """
     return _Similarity(fixed, moving, mask)(transform)
 
@@ -62,11 +68,29 @@ def normalized_mutual_information(
 class _Similarity:
     """Normalized mutual information of two images as a function of the transform."""
 
-    def __init__(self, fixed: Image, moving: Image, mask: NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self,
+        fixed: Image,
+        moving: Image,
+        mask: NDArray[np.bool_] | None,
+        most_points: int = MOST_POINTS,
+    ) -> None:
+        from scipy import ndimage
+
         mask = np.ones(fixed.data.shape, dtype=bool) if mask is None else mask
+        self.fixed_image, self.moving_image = fixed, moving
         self.fixed, self.moving = Grid.of(fixed), Grid.of(moving)
-        self.index = np.argwhere(mask).astype(np.float64)
-        self.bins_fixed = _bins(fixed.data[mask])
+        # Interpolation smooths, and smooth images explain each other better: on the voxel
+        # centers every transform would beat the identity. Off the centers all are smoothed.
+        random = np.random.default_rng(SEED)
+        points = np.argwhere(mask).astype(np.float64)
+        if len(points) > most_points:
+            points = points[np.sort(random.choice(len(points), most_points, replace=False))]
+        self.index = points + random.uniform(-0.5, 0.5, points.shape)
+        scaled = _scaled(fixed.data).astype(np.float32)
+        self.bins_fixed = _bins(
+            ndimage.map_coordinates(scaled, self.index.T, order=1, mode="nearest")
+        )
         self.values = _scaled(moving.data).astype(np.float32)
 
     def __call__(self, transform: Matrix) -> float:
@@ -76,18 +100,16 @@ class _Similarity:
         points = apply(matrix, self.index)
         shape = np.array(self.moving.shape)
         inside = ((points >= -0.5) & (points <= shape - 0.5)).all(axis=1)
-        if inside.sum() < 0.05 * len(points) or not inside.any():
+        if inside.sum() < LEAST_OVERLAP * len(points) or not inside.any():
             return 1.0
         at = points[inside].T
         values = ndimage.map_coordinates(self.values, at, order=1, mode="nearest")
-        bins_moving = np.minimum((values * BINS).astype(np.int64), BINS - 1)
-        pairs = self.bins_fixed[inside] * BINS + bins_moving
+        pairs = self.bins_fixed[inside] * BINS + _bins(values)
         joint = np.bincount(pairs, minlength=BINS * BINS).reshape(BINS, BINS) / inside.sum()
         together = _entropy(joint)
         if together == 0:
             return 1.0
-        ratio = (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together
-        return float(1 + (ratio - 1) * inside.mean())
+        return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together
 
 
 def _scaled(data: NDArray) -> NDArray[np.float64]:
@@ -96,7 +118,7 @@ def _scaled(data: NDArray) -> NDArray[np.float64]:
 
 
 def _bins(values: NDArray) -> NDArray[np.int64]:
-    return np.minimum((_scaled(values) * BINS).astype(np.int64), BINS - 1)
+    return np.minimum((values * BINS).astype(np.int64), BINS - 1)
 
 
 def _entropy(shares: NDArray) -> float:
@@ -125,22 +147,25 @@ def register(
 
     Notes
     -----
-    Mattes mutual information (ANTs) on copies of 2 mm cubes. The start is the best of the
-    headers, the centers of the fields of view and the centers of mass, each with 45 rotations:
-    an anisotropic or partial scan misleads any single one of these.
+    Mattes mutual information (ANTs) on copies of 2.5 mm cubes. The start is searched
+    from the headers, the centers of the fields of view and the centers of mass, each with 45
+    rotations: an anisotropic or partial scan misleads any single one of these.
     """
-    fixed_copy, moving_copy = (
-        _clipped(working_copy(image, WORKING_MM)) for image in (fixed, moving)
-    )
+    fixed_copy, moving_copy = (_clipped(working_copy(i, WORKING_MM)) for i in (fixed, moving))
     region = near_brain(mask, Grid.of(fixed_copy))
-    coarse = working_copy(fixed_copy, COARSE_MM)
-    similarity = _Similarity(
-        coarse, working_copy(moving_copy, COARSE_MM), near_brain(mask, Grid.of(coarse))
-    )
-    start = max(_starts(coarse, similarity, moving_copy), key=similarity)
+    start = _search(_similarity(fixed_copy, moving_copy, mask, SEARCH_MM, SEARCH_POINTS))
     found = _refine(fixed_copy, moving_copy, region, start, kind)
+    similarity = _similarity(fixed_copy, moving_copy, mask, COARSE_MM, MOST_POINTS)
     gain = similarity(found) - similarity(np.eye(4))
     return found if gain > LEAST_GAIN else np.eye(4)
+
+
+def _similarity(
+    fixed: Image, moving: Image, mask: Image, spacing_mm: float, points: int
+) -> _Similarity:
+    """Similarity near the brain of copies of the given spacing."""
+    fixed, moving = (working_copy(image, spacing_mm) for image in (fixed, moving))
+    return _Similarity(fixed, moving, near_brain(mask, Grid.of(fixed)), points)
 
 
 def near_brain(mask: Image, grid: Grid) -> NDArray[np.bool_]:
@@ -157,17 +182,44 @@ def _clipped(image: Image) -> Image:
     return image.with_data(_scaled(image.data).astype(np.float32))
 
 
-def _starts(fixed: Image, similarity: _Similarity, moving: Image) -> list[Matrix]:
-    """Best shift first, then rotations about the center of the fixed head."""
-    mass_fixed, mass_moving = _center_of_mass(fixed), _center_of_mass(moving)
-    middles = Grid.of(moving).center() - Grid.of(fixed).center()
-    starts = []
-    for shift in (np.zeros(3), middles, mass_moving - mass_fixed):
-        for angles in itertools.product(*START_ANGLES_DEG):
-            turn = rotation(tuple(np.deg2rad(angles)))
-            starts.append(about(mass_fixed, turn, shift))
-    # The headers come first, so that they win a tie.
-    return [np.eye(4), *starts]
+def _search(similarity: _Similarity) -> Matrix:
+    """Best rigid start: many poses are compared, a few improved (Powell), the best taken."""
+    from scipy.optimize import minimize
+
+    center = _center_of_mass(similarity.fixed_image)
+    moving = similarity.moving_image
+    middles = Grid.of(moving).center() - Grid.of(similarity.fixed_image).center()
+
+    def pose(parameters: NDArray) -> Matrix:
+        # Degrees and mm: steps of one are of similar size at the edge of a head.
+        return about(center, rotation(tuple(np.deg2rad(parameters[:3]))), parameters[3:])
+
+    shifts = (np.zeros(3), middles, _center_of_mass(moving) - center)
+    angles = list(itertools.product(*START_ANGLES_DEG))
+    starts = [np.array([*turn, *shift]) for shift in shifts for turn in angles]
+    starts.sort(key=lambda start: -similarity(pose(start)))
+    starts = [np.zeros(6), *_distinct(starts)]
+    ends = [
+        minimize(
+            lambda parameters: -similarity(pose(parameters)),
+            start,
+            method="Powell",
+            options={"maxfev": SEARCH_STEPS, "xtol": 0.1, "ftol": 1e-4},
+        )
+        for start in starts
+    ]
+    return pose(min(ends, key=lambda end: float(end.fun)).x)
+
+
+def _distinct(starts: list[NDArray]) -> list[NDArray]:
+    """First few poses that are not next to each other."""
+    chosen: list[NDArray] = []
+    for start in starts:
+        if all(np.abs(start - other).max() > CLOSE_POSE for other in chosen):
+            chosen.append(start)
+        if len(chosen) == SEARCHES:
+            break
+    return chosen
 
 
 def _center_of_mass(image: Image) -> NDArray[np.float64]:
@@ -197,8 +249,8 @@ def _refine(
             mask=to_ants(fixed.with_data(region.astype(np.float32))),
             aff_metric="mattes",
             aff_sampling=BINS,
-            aff_random_sampling_rate=0.2,
-            aff_iterations=(150, 80, 30),
+            aff_random_sampling_rate=0.15,
+            aff_iterations=(100, 40, 15),
             aff_shrink_factors=(4, 2, 1),
             aff_smoothing_sigmas=(2, 1, 0),
             random_seed=SEED,

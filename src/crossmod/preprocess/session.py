@@ -14,7 +14,7 @@ from crossmod.config import Modality, PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.files import write_json
 from crossmod.hashing import hash_file
-from crossmod.io import Image, read_image, read_scan, to_ras, write_image
+from crossmod.io import Image, read_image, read_scan, same_grid, to_ras, write_image
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations, Placed, place
@@ -31,6 +31,7 @@ from crossmod.preprocess.registration import (
 )
 from crossmod.preprocess.resampling import (
     Grid,
+    covered,
     isotropic_grid,
     resample,
     resample_mask,
@@ -53,7 +54,7 @@ class _Session:
     files: dict[Modality, Path]
     raw: dict[Modality, dict[str, Any]] = field(default_factory=dict)
     scans: dict[Modality, Image] = field(default_factory=dict)
-    brain_only: dict[Modality, bool] = field(default_factory=dict)
+    brain_only: dict[Modality, NDArray[np.bool_] | None] = field(default_factory=dict)
     placed: Placed = field(default_factory=Placed)
     affines: dict[Modality, Matrix] = field(default_factory=dict)
     normalizers: dict[Modality, Normalizer] = field(default_factory=dict)
@@ -174,7 +175,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "affine": image.affine.tolist(),
         }
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
-        session.brain_only[modality] = brain_only_mask(to_ras(image)) is not None
+        session.brain_only[modality] = brain_only_mask(to_ras(image))
     if not any(m in session.scans for m in settings.reference):
         if faults:
             raise faults[0]
@@ -198,6 +199,7 @@ def _find_brain(session: _Session) -> Image:
         Reference(
             session.scans[reference],
             session.files[reference],
+            session.brain_only[reference],
             provided[0] if provided else None,
         ),
         session.settings.brain_extraction,
@@ -214,9 +216,9 @@ def _align(session: _Session, brain: Image) -> None:
     for modality, moving in session.scans.items():
         if modality == reference:
             continue
-        found = np.eye(4)
-        if session.settings.registration == "rigid":
-            found = register(fixed, moving, brain)
+        wanted = session.settings.registration
+        trusted = wanted == "none" or (wanted == "auto" and same_grid(moving, fixed))
+        found = np.eye(4) if trusted else register(fixed, moving, brain)
         session.affines[modality] = found
         copy = working_copy(moving, COARSE_MM)
         for when, transform in (("before", np.eye(4)), ("after", found)):
@@ -266,7 +268,7 @@ def _resample_scans(
     for modality, scan in list(session.scans.items()):
         transform = session.affines[modality]
         head = resample(scan, grid, transform, settings.interpolation)
-        brain_only = session.brain_only[modality]
+        brain_only = session.brain_only[modality] is not None
         cover = field_of_view(scan, brain_only, grid, transform, mask)
         normalizer = Normalizer.fit(head.data[cover], settings.percentiles)
         share = float(cover.sum() / max(mask.sum(), 1))
@@ -286,7 +288,8 @@ def _resample_scans(
         write_image(path, Image(volume, grid.affine))
         session.outputs[modality] = path
         session.normalizers[modality] = normalizer
-        heads[modality] = head
+        seen = covered(Grid.of(scan), grid, transform)
+        heads[modality] = head.with_data(np.where(seen, head.data, normalizer.low))
     return heads
 
 

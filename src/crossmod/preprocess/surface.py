@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from crossmod.preprocess.foreground import largest_component, threshold_of
 
-SUBDIVISIONS = 4
-ITERATIONS = 1000
+# A coarse surface finds the brain, a fine one its edge: a quarter of the time of 1000 fine steps.
+SCHEDULE = ((3, 500), (4, 200))
 HEAD_HEIGHT_MM = 150.0
 SEARCH_MM = 20.0
 RADIUS_MM = (3.33, 10.0)
-FRACTION = 0.5
+# Smith takes 0.5: thick slices make the skull half as bright as brain. At 0.7 the surface of a
+# T1w scan of high contrast stops at the white matter.
+FRACTION = 0.6
 RETRY_SMOOTHING = 10.0
 MAX_CROSSED = 2e-3
 TISSUE_FRACTION = 0.6
@@ -87,11 +89,11 @@ def surface_mask(data: NDArray, spacing_mm: float) -> NDArray[np.bool_]:
     estimates = _estimate(data, spacing_mm)
     if estimates is None:
         return np.zeros(data.shape, dtype=bool)
-    mesh = icosphere(SUBDIVISIONS)
-    vertices = grow(data, spacing_mm, estimates, mesh, smoothing=1.0)
+    sampler = _Sampler(data, spacing_mm, estimates)
+    mesh, vertices = grow(sampler, smoothing=1.0)
     if _crossed(vertices, mesh) > MAX_CROSSED:
         # Smith's remedy for a surface that crosses itself: again, stiffer.
-        vertices = grow(data, spacing_mm, estimates, mesh, smoothing=RETRY_SMOOTHING)
+        mesh, vertices = grow(sampler, smoothing=RETRY_SMOOTHING)
     mask = voxelize(vertices, mesh, data.shape)
     return _trim(mask, data > estimates.low + TISSUE_FRACTION * estimates.tissue, spacing_mm)
 
@@ -163,8 +165,7 @@ def _outward(points: NDArray, faces: NDArray) -> NDArray:
 
 def _subdivide(points: NDArray, faces: NDArray) -> tuple[NDArray, NDArray]:
     """Cut each triangle into four."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    unique, inverse = np.unique(edges, axis=0, return_inverse=True)
+    unique, inverse = _edges(faces)
     middles = points[unique].mean(axis=1)
     middles /= np.linalg.norm(middles, axis=1, keepdims=True)
     ab, bc, ca = (len(points) + part for part in inverse.reshape(3, -1))
@@ -173,6 +174,13 @@ def _subdivide(points: NDArray, faces: NDArray) -> tuple[NDArray, NDArray]:
     return np.concatenate([points, middles]), np.concatenate(
         [np.stack(quarter, axis=1) for quarter in quarters]
     )
+
+
+def _edges(faces: NDArray) -> tuple[NDArray, NDArray]:
+    """Edges as pairs of vertices, and which of them are the three sides of each face."""
+    sides = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    unique, inverse = np.unique(sides, axis=0, return_inverse=True)
+    return unique, inverse.ravel()
 
 
 def _operators(count: int, faces: NDArray) -> tuple[Any, Any]:
@@ -194,52 +202,60 @@ def vertex_normals(vertices: NDArray, mesh: Mesh) -> NDArray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def grow(
-    data: NDArray, spacing_mm: float, estimates: Intensities, mesh: Mesh, smoothing: float
-) -> NDArray[np.float64]:
-    """Move the surface until it rests on the edge of the brain.
+def grow(sampler: _Sampler, smoothing: float) -> tuple[Mesh, NDArray[np.float64]]:
+    """Move a sphere in the head outwards until it rests on the edge of the brain.
 
     Parameters
     ----------
-    data, spacing_mm
-        As in `surface_mask`.
-    estimates : Intensities
-        Where to start and what is dark and bright.
-    mesh : Mesh
-        Triangulation.
+    sampler : _Sampler
+        Scan and what is dark and bright in it.
     smoothing : float
         Factor on the stiffness of inward curvature; 1 is normal.
 
     Returns
     -------
+    Mesh
+        Triangulation.
     array, shape (n, 3)
-        Vertices in voxel indices.
+        Its vertices in voxel indices.
     """
+    estimates = sampler.estimates
+    mesh = icosphere(SCHEDULE[0][0])
     vertices = estimates.center + 0.5 * estimates.radius * mesh.vertices
-    curvatures = 1 / (np.array(RADIUS_MM) / spacing_mm)
+    for subdivisions, iterations in SCHEDULE:
+        if mesh is not icosphere(subdivisions):
+            vertices = np.concatenate([vertices, vertices[_edges(mesh.faces)[0]].mean(axis=1)])
+            mesh = icosphere(subdivisions)
+        for _ in range(iterations):
+            vertices = _step(vertices, mesh, sampler, smoothing)
+    return mesh, vertices
+
+
+def _step(
+    vertices: NDArray[np.float64], mesh: Mesh, sampler: _Sampler, smoothing: float
+) -> NDArray[np.float64]:
+    curvatures = sampler.spacing_mm / np.array(RADIUS_MM)
     middle, slope = curvatures.mean(), 6 / (curvatures[0] - curvatures[1])
-    sampler = _Sampler(data, spacing_mm, estimates)
-    for _ in range(ITERATIONS):
-        normals = vertex_normals(vertices, mesh)
-        pull = mesh.mean_of_neighbors @ vertices - vertices
-        along = np.einsum("ij,ij->i", pull, normals)
-        inward = along[:, None] * normals
-        edge = np.linalg.norm(vertices[mesh.faces[:, 0]] - vertices[mesh.faces[:, 1]], axis=1)
-        length = float(edge.mean())
-        curvature = 2 * np.abs(along) / length**2  # eq. 4: 1 / r
-        stiffness = (1 + np.tanh(slope * (curvature - middle))) / 2  # eq. 5, 6
-        if smoothing > 1:
-            stiffness = np.where(along > 0, np.minimum(stiffness * smoothing, 1), stiffness)
-        force = 0.05 * sampler.force(vertices, normals) * length  # eq. 13
-        vertices = vertices + 0.5 * (pull - inward) + stiffness[:, None] * inward
-        vertices += force[:, None] * normals
-    return vertices
+    normals = vertex_normals(vertices, mesh)
+    pull = mesh.mean_of_neighbors @ vertices - vertices
+    along = np.einsum("ij,ij->i", pull, normals)
+    inward = along[:, None] * normals
+    edges = vertices[mesh.faces[:, 0]] - vertices[mesh.faces[:, 1]]
+    length = float(np.linalg.norm(edges, axis=1).mean())
+    curvature = 2 * np.abs(along) / length**2  # eq. 4: 1 / r
+    stiffness = (1 + np.tanh(slope * (curvature - middle))) / 2  # eq. 5, 6
+    if smoothing > 1:
+        stiffness = np.where(along > 0, np.minimum(stiffness * smoothing, 1), stiffness)
+    force = 0.05 * sampler.force(vertices, normals) * length  # eq. 13
+    tangential = 0.5 * (pull - inward)
+    return vertices + tangential + stiffness[:, None] * inward + force[:, None] * normals
 
 
 class _Sampler:
     """Compares the darkest with the brightest intensity below the surface (eq. 8 to 12)."""
 
     def __init__(self, data: NDArray, spacing_mm: float, estimates: Intensities) -> None:
+        self.spacing_mm = spacing_mm
         self.data = np.ascontiguousarray(data, dtype=np.float32).ravel()
         self.shape = np.array(data.shape)
         self.strides = np.array([data.shape[1] * data.shape[2], data.shape[2], 1])
