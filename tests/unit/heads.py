@@ -8,7 +8,7 @@ from crossmod.io import Image
 
 # Intensities of scalp, skull, CSF, gray matter, white matter.
 TISSUES = {
-    "T1w": (900.0, 60.0, 120.0, 420.0, 620.0),
+    "T1w": (1200.0, 60.0, 120.0, 420.0, 620.0),
     "T2w": (450.0, 50.0, 900.0, 520.0, 380.0),
     "FLAIR": (300.0, 40.0, 90.0, 480.0, 400.0),
 }

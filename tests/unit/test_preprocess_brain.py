@@ -15,7 +15,7 @@ from crossmod.preprocess.annotations import Annotations, place
 from crossmod.preprocess.brain_extraction import BACKENDS, Reference, extract_brain
 from crossmod.preprocess.foreground import background_value, brain_only_mask
 from crossmod.preprocess.resampling import Grid, resample_mask
-from crossmod.preprocess.surface import icosphere, vertex_normals, voxelize
+from crossmod.preprocess.surface import _estimate, _tissue, icosphere, vertex_normals, voxelize
 from tests.unit.heads import dice, make_head
 
 SCAN = Path("sub-01_T1w.nii.gz")
@@ -137,3 +137,14 @@ def test_annotations_go_to_the_scan_they_were_drawn_on(tmp_path):
     assert len(placed.notes) == 2
     assert "space-common_mask.nii.gz fits the grid of no scan" in placed.notes[0]
     assert "broken.nii.gz" in placed.notes[1]
+
+
+def test_fat_is_told_from_brain_in_t1w_and_csf_is_kept_in_t2w():
+    for modality, keeps in (("T1w", False), ("T2w", True)):
+        image, brain = make_head(modality, (2, 2, 2))
+        estimates = _estimate(image.data, 2.0)
+        assert estimates is not None
+        tissue = _tissue(image.data, brain, estimates, 2.0)
+        assert tissue[brain & (image.data > 500)].mean() > 0.99
+        bright = image.data > 850  # scalp in T1w, CSF in T2w
+        assert tissue[bright].mean() == pytest.approx(float(keeps), abs=0.01)

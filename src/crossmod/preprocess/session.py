@@ -143,6 +143,8 @@ def preprocess_session(
     session = _Session(paths, settings, scans)
     _read(session, annotations)
     brain = _find_brain(session)
+    volume_ml = float(brain.data.sum()) * Grid.of(brain).voxel_ml
+    session.checks["brain_volume_ml"] = round(volume_ml, 3)
     _align(session, brain)
     grid, to_native = _common_space(session, brain)
     mask = resample_mask(brain, grid, to_native)
@@ -310,7 +312,6 @@ def _write_masks(session: _Session, grid: Grid, mask: NDArray[np.bool_]) -> None
     path = paths.brain_mask(space)
     write_image(path, Image(mask, grid.affine))
     session.outputs["brain"] = path
-    session.checks["brain_volume_ml"] = round(float(mask.sum()) * grid.voxel_ml, 3)
     lesion = np.zeros(grid.shape, dtype=bool)
     for owner, labels in session.placed.lesions:
         if owner in session.affines:

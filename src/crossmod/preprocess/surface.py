@@ -29,6 +29,9 @@ FRACTION = 0.6
 RETRY_SMOOTHING = 10.0
 MAX_CROSSED = 2e-3
 TISSUE_FRACTION = 0.6
+FAT_FACTOR = 1.6
+FAT_SHARE = 0.002
+DEEP_MM = 20.0
 OPENING_MM = 6.0
 CLOSING_MM = 6.0
 
@@ -95,7 +98,24 @@ def surface_mask(data: NDArray, spacing_mm: float) -> NDArray[np.bool_]:
         # Smith's remedy for a surface that crosses itself: again, stiffer.
         mesh, vertices = grow(sampler, smoothing=RETRY_SMOOTHING)
     mask = voxelize(vertices, mesh, data.shape)
-    return _trim(mask, data > estimates.low + TISSUE_FRACTION * estimates.tissue, spacing_mm)
+    return _trim(mask, _tissue(data, mask, estimates, spacing_mm), spacing_mm)
+
+
+def _tissue(
+    data: NDArray, mask: NDArray[np.bool_], estimates: Intensities, spacing_mm: float
+) -> NDArray[np.bool_]:
+    """Voxels as bright as brain: not as dark as bone, nor, if that tells them apart, as fat.
+
+    Fat is far brighter than brain in T1w; in T2w so is CSF, which shows deep in the brain.
+    """
+    from scipy import ndimage
+
+    relative = (data - estimates.low) / max(estimates.tissue, 1e-6)
+    deep = ndimage.distance_transform_edt(mask, sampling=spacing_mm) > DEEP_MM
+    fat = relative > FAT_FACTOR
+    if deep.any() and fat[deep].mean() < FAT_SHARE:
+        return (relative > TISSUE_FRACTION) & ~fat
+    return relative > TISSUE_FRACTION
 
 
 def _trim(
