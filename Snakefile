@@ -37,4 +37,4 @@ onstart:
 
 
 onsuccess:
-    shell("crossmod headline {STUDY_JSON:q}")
+    shell("crossmod headline {STUDY_JSON:q}" if report_is_new() else "true")

@@ -2,7 +2,9 @@
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod, ExecMode
@@ -23,6 +25,7 @@ if (
         "--use-conda needs conda on the PATH; without it leave the option away"
     )
 
+STARTED = time.time()
 try:
     PLAN = load_plan(config)
     if workflow.exec_mode == ExecMode.DEFAULT and not workflow.dryrun:
@@ -45,14 +48,14 @@ SETTINGS = {
 # threads of the rule; ITK always gets one, because its sums depend on how many it has.
 shell.prefix(
     "unset PYTHONDONTWRITEBYTECODE; "  # else every job compiles its imports again: 3 to 10 s
-    f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r} "
+    f"export PYTHONPATH={quote(str(Path(workflow.basedir) / 'src'))} "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 ANTS_RANDOM_SEED=1 MPLBACKEND=agg; "
 )
 
 
 wildcard_constraints:
-    session=r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
-    participant=r"sub-[A-Za-z0-9]+",
+    session=r"sub-[A-Za-z0-9+-]+(_ses-[A-Za-z0-9+-]+)?",
+    participant=r"sub-[A-Za-z0-9+-]+",
     run=r"[^/]+/[^/]+/fold-\d+_seed-\d+",
     batch=r"\d+",
 
@@ -75,10 +78,17 @@ def raw_options(wildcards):
     """The same as options of `crossmod preprocess`."""
     session = PLAN.sessions[wildcards.session]
     wanted = [m for m in session.available if m in STUDY.preprocess.modalities]
-    options = [f"--scan {m}={str(session.path(m))!r}" for m in wanted]
+    options = [f"--scan {quote(f'{m}={session.path(m)}')}" for m in wanted]
     flags = {"brain": "--brain-mask", "lesion": "--lesion"}
-    options += [f"{flags[kind]} {str(path)!r}" for kind, path in session.annotations]
+    options += [
+        f"{flags[kind]} {quote(str(path))}" for kind, path in session.annotations
+    ]
     return " ".join(options)
+
+
+def report_is_new():
+    """Whether this run wrote the report."""
+    return PLAN.paths.report.is_file() and PLAN.paths.report.stat().st_mtime >= STARTED
 
 
 def run_of(wildcards):

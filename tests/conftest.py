@@ -58,6 +58,7 @@ def study_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., o
             "tasks": [{"sources": ["T1w", "T2w"], "target": "FLAIR"}],
             "models": {"unet": {"method": "unet", "width": 8}, "mean": {"method": "brain-mean"}},
             "slices": {"size": 32},
+            "nulls": False,
             **changes,
         }
         return parse_study(content, "test")

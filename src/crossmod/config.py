@@ -96,6 +96,12 @@ class SplitSettings(Settings):
     file: Path | None = None
     """Table (participant_id, fold, role) to use as it is instead."""
 
+    @model_validator(mode="after")
+    def _leaves_some_to_train(self) -> SplitSettings:
+        if self.mode == "holdout" and self.test + self.validation >= 1:
+            raise ValueError("test and validation leave nobody to train on")
+        return self
+
 
 class PreprocessSettings(Settings):
     """From raw scans to aligned, bias-corrected, brain-extracted volumes."""
@@ -135,8 +141,8 @@ class PreprocessSettings(Settings):
 class SliceSettings(Settings):
     """From volumes to the axial slices that networks see."""
 
-    size: int = Field(256, ge=16, le=512)
-    """Height and width in pixels after halving."""
+    size: int = Field(256, ge=16, le=512, multiple_of=8)
+    """Height and width in pixels after halving; a U-Net is as deep as it can be halved exactly."""
     halvings: int = Field(0, ge=0, le=3)
     """How often a padded slice of `size * 2**halvings` pixels is halved."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -230,7 +236,7 @@ class PrimaryEndpoint(Settings):
     """Model it is compared with; by default the null with the best mean of the metric."""
     metric: str = "psnr"
     """Metric id."""
-    region: str = "brain"
+    region: Literal["brain", "lesion", "healthy"] = "brain"
     """Region."""
     protocol: str = "brain-v1"
     """Protocol id."""
@@ -251,8 +257,14 @@ class EvaluationSettings(Settings):
     """Model whose images are shifted, blurred and scaled; by default the primary model."""
     bootstrap: int = Field(2000, ge=100)
     """Bootstrap samples of the confidence intervals."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of the bootstrap."""
+
+    @model_validator(mode="after")
+    def _endpoint_is_scored(self) -> EvaluationSettings:
+        if self.primary.protocol not in self.protocols:
+            raise ValueError(f"primary.protocol {self.primary.protocol!r} is not in protocols")
+        return self
 
 
 class Study(Settings):
@@ -278,31 +290,51 @@ class Study(Settings):
     """Defaults of all gradient models."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
     """Models to train, by name."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    nulls: bool = True
+    """Add the null models that are not listed: brain mean, affine copy of each source, linear
+    regression, and that one at full resolution where slices are halved."""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
     """Seeds; every gradient model is trained once per seed and fold."""
     batch: int = Field(8, ge=1)
     """Sessions synthesized and scored by one job."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Scores and statistics."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_nulls(cls, content: Any) -> Any:
+        """Null models belong into every table; those listed keep their names."""
+        if isinstance(content, Mapping) and content.get("nulls", True) is True:
+            return {**content, "models": _add_nulls(content)}
+        return content
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         from crossmod.methods import check_settings
 
         for name, model in self.models.items():
-            self.training_of(name)
+            _check_training(model.training, where=f"models.{name}.training")
             check_settings(model.method, model.own, where=f"models.{name}")
         allowed = set(self.preprocess.modalities)
         for task in self.tasks:
             unknown = {*task.sources, task.target} - allowed
             if unknown:
                 raise ValueError(f"task {task.id} needs {sorted(unknown)}, not preprocessed")
+            self._refuse_target_as_reference(task)
         if len({task.id for task in self.tasks}) < len(self.tasks):
             raise ValueError("names a task twice")
         for role in (self.evaluation.primary.model, self.evaluation.sensitivity):
             if role is not None and role not in self.models:
                 raise ValueError(f"evaluation names the model {role!r}, which is not in models")
         return self
+
+    def _refuse_target_as_reference(self, task: TaskSettings) -> None:
+        """Brain mask, grid and slices come from the reference: it must not be the target."""
+        order = [m for m in self.preprocess.reference if m in (*task.sources, task.target)]
+        if order and order[0] == task.target:
+            first = f"[{task.sources[0]}, {task.target}, ...]"
+            problem = f"task {task.id} would take its target {task.target} as reference"
+            raise ValueError(f"{problem}; write preprocess.reference: {first}")
 
     def training_of(self, model: str) -> TrainingSettings:
         """Training settings of one model: the study's, overridden by the model's own."""
@@ -348,7 +380,7 @@ def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | No
         path = DEFAULT_STUDY
     base = read_yaml(path) if path is not None else {}
     merged = {**base, **given}
-    if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given:
+    if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given and not _is_phantom(merged):
         merged["data_dir"] = os.environ[DATA_DIR_VARIABLE]
     return parse_study(merged, where=path or "the configuration")
 
@@ -374,10 +406,53 @@ def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:
         study = Study(**content)
     except ValidationError as error:
         raise _config_error(error, where) from None
+    if study.dataset.layout == "phantom" and study.data_dir is not None:
+        remedy = "leave it away, or name a study file of your own (--configfile)"
+        raise ConfigError(where, "data_dir is set, but the phantom makes its own data", remedy)
     if study.dataset.layout != "phantom" and study.data_dir is None:
         remedy = f"set it there, with --config data_dir=..., or in {DATA_DIR_VARIABLE}"
         raise ConfigError(where, "data_dir is not set", remedy)
     return study
+
+
+def _is_phantom(content: Mapping[str, Any]) -> bool:
+    dataset = content.get("dataset")
+    return isinstance(dataset, Mapping) and dataset.get("layout") == "phantom"
+
+
+def _add_nulls(content: Mapping[str, Any]) -> Any:
+    """The models, and the null models that a study lacks; content of wrong form is left alone."""
+    models, tasks, slices = (content.get(key) for key in ("models", "tasks", "slices"))
+    if not isinstance(models, Mapping) or not isinstance(tasks, list | tuple):
+        return models
+    entries = [m if isinstance(m, Mapping) else {} for m in models.values()]
+    sources = [s for t in tasks if isinstance(t, Mapping) for s in t.get("sources") or ()]
+    wanted: dict[str, dict[str, Any]] = {"null-mean": {"method": "brain-mean"}}
+    for source in dict.fromkeys(str(source) for source in sources):
+        wanted[f"null-copy-{source.lower()}"] = {"method": "copy-source", "source": source}
+    wanted["null-linear"] = {"method": "linear-regression"}
+    if isinstance(slices, Mapping) and slices.get("halvings"):
+        native = {"method": "linear-regression", "resolution": "native"}
+        wanted["null-linear-native"] = native
+    keys = ("method", "source", "resolution")
+    known = [tuple(entry.get(key) for key in keys) for entry in entries]
+    missing = {n: w for n, w in wanted.items() if tuple(w.get(key) for key in keys) not in known}
+    return {**models, **{name: entry for name, entry in missing.items() if name not in models}}
+
+
+def _check_training(content: Mapping[str, Any], where: str) -> None:
+    """Check a model's overrides; `ValueError` with their full path."""
+    try:
+        TrainingSettings(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        known = list(TrainingSettings.model_fields)
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        if first["type"] == "extra_forbidden":
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ValueError(f"unknown key {key}; {hint}") from None
+        raise ValueError(f"{key}: {first['msg']}") from None
 
 
 def _config_error(error: ValidationError, where: Path | str) -> ConfigError:

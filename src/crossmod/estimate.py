@@ -99,7 +99,6 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
 
 def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
     """Number of jobs and core seconds of every stage but training."""
-    study = plan.study
     sessions = len(plan.used_sessions)
     batches = sum(len(run.batches) for run in plan.runs.values())
     counts = {
@@ -111,7 +110,7 @@ def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
         "summarize": 1,
         "report": 1,
     }
-    measured = benchmark_files(study)
+    measured = benchmark_files(plan)
     return {
         stage: (count, count * (_mean_seconds(measured.get(stage, ())) or USUAL_SECONDS[stage]))
         for stage, count in counts.items()

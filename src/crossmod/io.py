@@ -167,6 +167,28 @@ def write_image(path: Path | str, image: Image, description: str = "") -> None:
         nib.save(out, temporary)
 
 
+def describe_header(image: Image) -> dict[str, Any]:
+    """What a written image keeps of a header, as plain values: form codes, units, description."""
+    header = image.header
+    if header is None:
+        return {"sform_code": 1, "qform_code": 1, "units": ["mm", "unknown"], "description": ""}
+    return {
+        "sform_code": int(header["sform_code"]),
+        "qform_code": int(header["qform_code"]),
+        "units": list(header.get_xyzt_units()),
+        "description": bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace"),
+    }
+
+
+def header_from(described: dict[str, Any]) -> nib.Nifti1Header:
+    """Header with what `describe_header` told."""
+    header: Any = nib.Nifti1Header()
+    header["sform_code"], header["qform_code"] = described["sform_code"], described["qform_code"]
+    header.set_xyzt_units(*described["units"])
+    header["descrip"] = described["description"].encode("ascii", "replace")[:79]
+    return header
+
+
 def to_ras(image: Image) -> Image:
     """Flip and permute axes so that they run closest to right, anterior, superior."""
     change = ornt_transform(io_orientation(image.affine), axcodes2ornt("RAS"))

@@ -65,16 +65,20 @@ def stage_lock(output: Path, patience_s: float = 30.0) -> Iterator[None]:
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     path = output.with_name(f".{output.name}.lock")
-    with open(path, "a") as stream:
-        waited = time.monotonic()
-        while not _try_lock(stream):
-            if time.monotonic() - waited > patience_s:
-                raise CrossmodError(output, "is being written by another process", "stop it first")
-            time.sleep(0.2)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    began = time.monotonic()
+    stream = open(path, "a")  # noqa: SIM115 - opened anew while waiting
+    while not _try_lock(stream):
+        stream.close()
+        if time.monotonic() - began > patience_s:
+            raise CrossmodError(output, "is being written by another process", "stop it first")
+        time.sleep(0.2)
+        # The owner removes the file when it is done: wait for the file that is there now.
+        stream = open(path, "a")  # noqa: SIM115
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        stream.close()
 
 
 def announce_workflow() -> None:

@@ -84,6 +84,8 @@ class Plan:
         runs = {}
         for task in self.study.tasks:
             for model in self.study.models:
+                if (task.id, model) in self.skipped:
+                    continue
                 found = declaration(self.study.models[model].method)
                 seeds = self.study.seeds if found.fitting == "gradient" else self.study.seeds[:1]
                 for fold in range(fold_count(self.study.split)):
@@ -91,6 +93,16 @@ class Plan:
                         run = self._run(task, model, fold, seed)
                         runs[run.paths.id] = run
         return runs
+
+    @cached_property
+    def skipped(self) -> dict[tuple[str, str], str]:
+        """Pairs of task and model that make no sense, with the reason."""
+        return {
+            (task.id, name): f"{model.own['source']} is no source of the task"
+            for task in self.study.tasks
+            for name, model in self.study.models.items()
+            if model.own.get("source") not in (None, *task.sources)
+        }
 
     def _run(self, task: TaskSettings, model: str, fold: int, seed: int) -> Run:
         paths = self.paths.run(self.paths.run_id(task.id, model, fold, seed))
@@ -224,9 +236,9 @@ def make_plan(study: Study) -> Plan:
     """Index a study's data and bring its tables up to date."""
     paths = StudyPaths(study)
     sessions = index_study(study)
+    _claim_dataset(study, paths)
     split = _split(study, sessions, paths.index("split"))
     plan = Plan(study, {session.key: session for session in sessions}, split)
-    _claim_dataset(study, paths)
     write_rows(paths.index("scans"), SCAN_COLUMNS, scan_rows(sessions, paths.data))
     write_rows(paths.index("sessions"), SESSION_COLUMNS, session_rows(sessions))
     write_rows(
@@ -234,6 +246,7 @@ def make_plan(study: Study) -> Plan:
     )
     write_rows(paths.index("split"), COLUMNS, split_rows(split))
     write_rows(paths.index("unserved"), UNSERVED_COLUMNS, plan.unserved)
+    _ = plan.runs  # a study that cannot be trained is refused here, in one line
     return plan
 
 
@@ -247,7 +260,7 @@ def _split(study: Study, sessions: list[Session], table: Path) -> Split:
             problem = f"says nothing of {unknown[0]}"
             raise ConfigError(study.split.file, problem, "add a line or exclude the participant")
         return split
-    existing = read_split(table, folds) if table.is_file() else {}
+    existing = _earlier_split(study, table, folds)
     for participant in study.split.external:
         role = existing.get((participant, 0), "external")
         if role != "external":
@@ -256,16 +269,31 @@ def _split(study: Study, sessions: list[Session], table: Path) -> Split:
     return assign(groups, existing, study.split)
 
 
+def _earlier_split(study: Study, table: Path, folds: int) -> Split:
+    """Roles given by an earlier run; none of them may come from other settings."""
+    settings = study.split.model_dump(mode="json", exclude={"external"})
+    record = table.with_name("split.json")
+    if table.is_file() and record.is_file() and read_json(record) != settings:
+        remedy = f"delete {table} to divide anew, or take the old settings back"
+        raise ConfigError(table, "was made with other split settings", remedy)
+    existing = read_split(table, folds) if table.is_file() else {}
+    write_json(record, settings)
+    return existing
+
+
 def _claim_dataset(study: Study, paths: StudyPaths) -> None:
     """One data set name stands for one folder: derivatives are shared by name."""
     claim = paths.derivatives / "dataset.json"
     content = {"name": study.dataset.name, "data_dir": paths.data.as_posix()}
+    content["layout"] = study.dataset.layout
+    if study.dataset.manifest is not None:
+        content["manifest"] = study.dataset.manifest.as_posix()
     if study.dataset.phantom is not None:
         content["phantom"] = canonical_json(study.dataset.phantom.of_one_subject())
     if claim.is_file() and read_json(claim) != content:
         old = read_json(claim)
         same_folder = old.get("data_dir") == content["data_dir"]
-        other = "other phantom settings" if same_folder else old.get("data_dir")
+        other = "the same folder with other settings" if same_folder else old.get("data_dir")
         problem = f"data set {study.dataset.name!r} already stands for {other}"
         remedy = f"choose another dataset.name, or delete {claim} to let the new one replace it"
         raise ConfigError(claim, problem, remedy)

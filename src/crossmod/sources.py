@@ -31,7 +31,7 @@ STAGES = {
     "train": ("crossmod.training.loop",),
     "synthesize": ("crossmod.synthesis",),
     "evaluate": ("crossmod.evaluation.stage",),
-    "summarize": ("crossmod.evaluation.summary",),
+    "summarize": ("crossmod.evaluation.summary", "crossmod.evaluation.curves"),
     "report": ("crossmod.report.page",),
 }
 
@@ -44,7 +44,10 @@ def stage_sources(stage: str, method: str | None = None) -> list[str]:
     if method is not None:
         for suffix in ("", "_settings"):
             modules |= closure(f"crossmod.methods.{module_name(method)}{suffix}")
-    return sorted(str(_file(name)) for name in modules if _file(name) is not None)
+    files = {_file(name) for name in modules} - {None}
+    if stage == "report":
+        files |= {path for kind in ("html", "css") for path in (ROOT / "report").glob(f"*.{kind}")}
+    return sorted(str(path) for path in files)
 
 
 @cache

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 from crossmod.config import EvaluationSettings, Study
-from crossmod.files import read_rows, read_table, write_rows
+from crossmod.files import read_table
 from crossmod.methods import declaration
-from crossmod.paths import StudyPaths
 from crossmod.planning import Plan, Run, make_plan
 from crossmod.report.request import ReportRequest, RunFiles
 
@@ -26,6 +22,7 @@ def summarize_study(study: Study) -> None:
     CrossmodError
         If a table of scores is missing or malformed.
     """
+    from crossmod.evaluation.curves import write_curves
     from crossmod.evaluation.summary import SummaryRequest, summarize
 
     plan = make_plan(study)
@@ -41,7 +38,8 @@ def summarize_study(study: Study) -> None:
         comparisons=paths.summary("comparisons"),
         metrics=paths.metrics,
     )
-    write_curves(list(plan.runs.values()), paths.summary("curves"))
+    learned = [run for run in plan.runs.values() if run.declaration.fitting == "gradient"]
+    write_curves([(run.model, run.paths.curve) for run in learned], paths.summary("curves"))
     summarize(request)
 
 
@@ -50,22 +48,6 @@ def _with_endpoint(plan: Plan) -> EvaluationSettings:
     evaluation = plan.study.evaluation
     primary = evaluation.primary.model_copy(update={"model": plan.primary_model})
     return evaluation.model_copy(update={"primary": primary})
-
-
-def write_curves(runs: Sequence[Run], output: Path) -> None:
-    """Validation PSNR by epoch and model, mean over tasks, folds and seeds: what DVC plots."""
-    values: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    learned = [run for run in runs if run.declaration.fitting == "gradient"]
-    for run in learned:
-        for row in read_rows(run.paths.curve, ("epoch", "split", "name", "value")):
-            if (row["split"], row["name"]) == ("validation", "psnr"):
-                values[int(row["epoch"])][run.model].append(float(row["value"]))
-    models = tuple(dict.fromkeys(run.model for run in learned))
-    rows = [
-        {"epoch": epoch, **{model: f"{fmean(found):.6g}" for model, found in by_model.items()}}
-        for epoch, by_model in sorted(values.items())
-    ]
-    write_rows(output, ("epoch", *models), rows)
 
 
 def report_study(study: Study) -> None:
@@ -90,8 +72,8 @@ def report_request(study: Study) -> ReportRequest:
         output=paths.report,
         preprocessed=tuple(paths.preprocessed(key).status for key in plan.used_sessions),
         manifests=tuple(paths.slices(key) for key in plan.used_sessions),
-        benchmarks=benchmark_files(study),
-        command=f"snakemake --cores all --configfile {_study_file(study)}",
+        benchmarks=benchmark_files(plan),
+        command=_command(study),
     )
 
 
@@ -109,24 +91,24 @@ def headline_text(study: Study) -> str:
     return f"{text}\n\nreport: {request.output}"
 
 
-def benchmark_files(study: Study) -> dict[str, tuple[Path, ...]]:
-    """Stage to the files in which Snakemake noted times and memory."""
-    paths = StudyPaths(study)
+def benchmark_files(plan: Plan) -> dict[str, tuple[Path, ...]]:
+    """Stage to the files in which Snakemake noted times and memory of the planned jobs."""
+    paths, study = plan.paths, plan.study
     shared, own = LOGS / paths.dataset, LOGS / study.study
-    folders = {
-        "phantom": shared / "phantom",
-        "preprocess": shared / f"preprocess-{study.preprocess.hash}",
-        "slices": shared / paths.slices_root.name,
-        "train": own / "train",
-        "synthesize": own / "synthesize",
-        "evaluate": own / "evaluate",
-        "summarize": own / "summarize.tsv",
+    preprocess = shared / f"preprocess-{study.preprocess.hash}"
+    slices = shared / paths.slices_root.name
+    batches = [f"{run_id}/{b}" for run_id, run in plan.runs.items() for b in run.batches]
+    files = {
+        "phantom": [shared / "phantom" / f"{s.participant}.tsv" for s in plan.sessions.values()],
+        "preprocess": [preprocess / f"{key}.tsv" for key in plan.used_sessions],
+        "slices": [slices / f"{key}.tsv" for key in plan.used_sessions],
+        "train": [own / "train" / f"{run_id}.tsv" for run_id in plan.runs],
+        "synthesize": [own / "synthesize" / f"{batch}.tsv" for batch in batches],
+        "evaluate": [own / "evaluate" / f"{batch}.tsv" for batch in batches],
+        "summarize": [own / "summarize.tsv"],
     }
-    found = {
-        stage: (place,) if place.is_file() else tuple(sorted(place.rglob("*.tsv")))
-        for stage, place in folders.items()
-    }
-    return {stage: files for stage, files in found.items() if files}
+    found = {stage: tuple(p for p in names if p.is_file()) for stage, names in files.items()}
+    return {stage: names for stage, names in found.items() if names}
 
 
 def _run_files(plan: Plan, run: Run) -> RunFiles:
@@ -148,5 +130,12 @@ def _run_files(plan: Plan, run: Run) -> RunFiles:
     )
 
 
-def _study_file(study: Study) -> str:
-    return f"config/studies/{study.study}.yaml"
+def _command(study: Study) -> str:
+    """What makes the study again."""
+    own = Path("config/studies") / f"{study.study}.yaml"
+    parts = ["snakemake --cores all"]
+    if own.is_file():
+        parts.append(f"--configfile {own}")
+    if study.data_dir is not None:
+        parts.append("--config data_dir=FOLDER")
+    return " ".join(parts)

@@ -59,6 +59,7 @@ def index_text(plan: Plan) -> str:
         f"unserved: {row['session_key']} {row['modality']}: {row['reason']}"
         for row in plan.unserved
     ]
+    lines += [f"skipped: {model} for {task}: {why}" for (task, model), why in plan.skipped.items()]
     lines.append(f"tables: {paths.index('scans').parent}")
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from crossmod.data.store import Store, context_channels
 from crossmod.delivery import resample_brain
 from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
-from crossmod.io import Image, read_header, read_image, write_image
+from crossmod.io import Image, header_from, read_image, write_image
 from crossmod.paths import synthetic_volume
 from crossmod.provenance import cohort_scale, dataset_description, sidecar, sidecar_path
 from crossmod.slices import covered_brain, normalize, to_volume
@@ -249,7 +249,7 @@ def deliver(
     low, high = np.float32(scale[0]), np.float32(scale[1])
     data = np.where(inside, low + np.clip(values, 0, 1) * (high - low), np.float32(0))
     if header is None:
-        header = read_header(session.status.path(reference, session.status_file)).header
+        header = header_from(raw["header"])
     return Image(data, raw_affine, header)
 
 

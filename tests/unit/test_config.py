@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"split": {"tset": 0.1}}, r"unknown key split\.tset; did you mean 'test'"),
         ({"models": {"u": {"method": "unte"}}}, "unknown method 'unte'; did you mean 'unet'"),
         ({"models": {"u": {"method": "unet", "widht": 3}}}, r"models\.u\.widht; did you mean 'w"),
-        ({"models": {"u": {"method": "unet", "training": {"epoch": 3}}}}, "epoch"),
+        (
+            {"models": {"u": {"method": "unet", "training": {"epoch": 3}}}},
+            r"unknown key models\.u\.training\.epoch; did you mean 'epochs'",
+        ),
         ({"models": {"Bad Name": {"method": "unet"}}}, "models"),
         ({"study": "../up"}, "study"),
         ({"tasks": [{"sources": ["T1w", "FLAIR"], "target": "FLAIR"}]}, "both source and target"),
@@ -41,6 +45,11 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"preprocess": {"percentiles": [99, 1]}}, "increasing"),
         ({"evaluation": {"primary": {"model": "gan"}}}, "'gan', which is not in models"),
         ({"data_dir": None}, "data_dir is not set"),
+        ({"tasks": [{"sources": ["T2w"], "target": "T1w"}]}, "would take its target T1w as ref"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"split": {"test": 0.6, "validation": 0.5}}, "nobody to train on"),
+        ({"slices": {"size": 50}}, "slices.size"),
+        ({"evaluation": {"protocols": ["seed-v1"]}}, "'brain-v1' is not in protocols"),
     ],
 )
 def test_faults_are_one_line_with_the_key(change: dict, message: str) -> None:
@@ -72,6 +81,25 @@ def test_keys_without_a_study_name_lie_over_the_default_study(monkeypatch) -> No
     assert load_study(MINIMAL).study == "mine"
 
 
+def test_a_phantom_is_never_written_into_a_folder_of_scans(monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CROSSMOD_DATA_DIR", "/my/scans")
+    assert load_study().data_dir is None
+    with pytest.raises(ConfigError, match="the phantom makes its own data"):
+        load_study({"data_dir": "/my/scans"})
+
+
+def test_null_models_are_added_once_and_under_their_own_names() -> None:
+    tasks = [{"sources": ["T1w", "T2w"], "target": "FLAIR"}]
+    models = {"unet": {"method": "unet"}, "mean": {"method": "brain-mean"}}
+    content = {**MINIMAL, "tasks": tasks, "models": models, "slices": {"halvings": 1}}
+    study = parse_study(content, "x")
+    added = ["null-copy-t1w", "null-copy-t2w", "null-linear", "null-linear-native"]
+    assert list(study.models) == ["unet", "mean", *added]
+    assert parse_study(json.loads(study.model_dump_json()), "x") == study
+    assert list(parse_study({**content, "nulls": False}, "x").models) == ["unet", "mean"]
+
+
 def test_yaml_cannot_make_objects(tmp_path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("study: !!python/object/apply:os.getcwd []\n")
@@ -81,7 +109,10 @@ def test_yaml_cannot_make_objects(tmp_path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda p: p.name)
 def test_every_study_file_that_ships_is_valid(path: Path) -> None:
-    load_study({"data_dir": "somewhere"}, path)
+    phantom = yaml.safe_load(path.read_text())["dataset"].get("layout") == "phantom"
+    study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
+    nulls = {m.method for m in study.models.values()} - {"unet", "pix2pix"}
+    assert nulls == {"brain-mean", "copy-source", "linear-regression"}
 
 
 def test_settings_of_a_classical_model_do_not_change_with_epochs() -> None:

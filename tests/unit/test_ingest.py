@@ -1,7 +1,7 @@
 import pytest
 
 from crossmod.errors import InputError
-from crossmod.ingest.index import index_study, scan_rows
+from crossmod.ingest.index import annotation_rows, index_study, scan_rows
 from crossmod.ingest.names import annotation_of, modality_of
 
 THREE = ["T1w", "T2w", "FLAIR"]
@@ -86,7 +86,7 @@ def test_one_file_under_two_subjects_is_a_leak(bids, study_of) -> None:
     scan = root / "sub-02/anat/sub-02_T1w.nii.gz"
     scan.unlink()
     scan.symlink_to(root / "sub-01/anat/sub-01_T1w.nii.gz")
-    with pytest.raises(InputError, match="is a scan of sub-01 and of sub-02"):
+    with pytest.raises(InputError, match="is given as sub-01 T1w and as sub-02 T1w"):
         index_study(study_of(root))
 
 
@@ -102,6 +102,39 @@ def test_names_that_do_not_exist_are_refused(change, message, bids, study_of) ->
     root = bids({"sub-01": THREE})
     with pytest.raises(InputError, match=message):
         index_study(study_of(root, **change))
+
+
+def test_one_file_as_source_and_target_is_a_leak(bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    rows = ["participant_id\tmodality\tpath", "01\tT2w\ta.nii.gz", "01\tFLAIR\ta.nii.gz"]
+    (root / "scans.tsv").write_text("\n".join(rows) + "\n")
+    chosen = {"name": "m", "layout": "manifest", "manifest": "scans.tsv"}
+    with pytest.raises(InputError, match="is given as sub-01 T2w and as sub-01 FLAIR"):
+        index_study(study_of(root, dataset=chosen))
+
+
+def test_an_annotation_that_cannot_be_opened_is_left_out_with_its_reason(bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    link = root / "derivatives/masks/sub-01/anat/sub-01_label-lesion_mask.nii.gz"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("not-fetched")
+    sessions = index_study(study_of(root))
+    assert sessions[0].annotations == ()
+    (row,) = annotation_rows(sessions, root)
+    assert (row["status"], row["reason"]) == ("excluded", "No such file or directory")
+
+
+def test_dates_are_sessions_and_leftovers_are_no_subjects(bids, study_of) -> None:
+    root = bids({"sub-01_ses-2020-01-05": THREE})
+    (root / "sub-01_old" / "anat").mkdir(parents=True)
+    (session,) = index_study(study_of(root))
+    assert session.key == "sub-01_ses-2020-01-05"
+
+
+def test_an_unknown_stratum_is_refused(bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    with pytest.raises(InputError, match="names the column 'sit', which no participant has"):
+        index_study(study_of(root, split={"stratify": "sit"}))
 
 
 def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:

@@ -61,6 +61,17 @@ def test_a_stage_lock_lets_one_writer_in(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_who_waits_gets_the_lock_when_its_owner_is_done(tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    code = "import sys, time; from pathlib import Path; from crossmod.locks import stage_lock\n"
+    code += "with stage_lock(Path(sys.argv[1])): print('in', flush=True); time.sleep(1)"
+    owner = start(code, str(output))
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "in\n"
+    with stage_lock(output, patience_s=20):
+        assert owner.wait(timeout=5) == 0
+
+
 def test_a_stage_ends_with_its_workflow() -> None:
     workflow = start("import time; time.sleep(60)")
     code = "from crossmod.locks import *; import time; end_with_workflow(.05); time.sleep(30)"

@@ -62,7 +62,33 @@ def test_one_data_set_name_stands_for_one_folder(bids, study_of) -> None:
 def test_a_task_nobody_can_be_trained_on_is_refused(bids, study_of) -> None:
     root = bids({f"sub-{i}": ["T1w", "T2w"] for i in range(5)})
     with pytest.raises(ConfigError, match="no training subject has all of T1w, T2w, FLAIR"):
-        _ = make_plan(study_of(root)).runs
+        make_plan(study_of(root))
+
+
+def test_changed_split_settings_are_refused_until_the_table_is_gone(bids, study_of) -> None:
+    root = bids(many(10))
+    table = make_plan(study_of(root)).paths.index("split")
+    changed = study_of(root, split={"test": 0.5})
+    with pytest.raises(ConfigError, match="was made with other split settings"):
+        make_plan(changed)
+    table.unlink()
+    assert make_plan(changed).runs
+
+
+def test_a_null_of_another_tasks_source_is_skipped_and_said(bids, study_of) -> None:
+    tasks = [
+        {"sources": ["T1w", "T2w"], "target": "FLAIR"},
+        {"sources": ["FLAIR", "T1w"], "target": "T2w"},
+    ]
+    plan = make_plan(study_of(bids(many(10)), tasks=tasks, nulls=True))
+    copies = {(r.task.id, r.model) for r in plan.runs.values() if "copy" in r.model}
+    assert copies == {
+        ("T1w+T2w-to-FLAIR", "null-copy-t1w"),
+        ("T1w+T2w-to-FLAIR", "null-copy-t2w"),
+        ("FLAIR+T1w-to-T2w", "null-copy-t1w"),
+        ("FLAIR+T1w-to-T2w", "null-copy-flair"),
+    }
+    assert ("FLAIR+T1w-to-T2w", "null-copy-t2w") in plan.skipped
 
 
 def test_a_split_file_is_used_as_it_is(bids, study_of, tmp_path) -> None:

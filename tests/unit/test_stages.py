@@ -1,13 +1,12 @@
 """What a study needs beside its runs: estimates, curves for DVC, benchmark files."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from crossmod.estimate import _clock, job_seconds
+from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
-from crossmod.stages import benchmark_files, report_request, write_curves
+from crossmod.stages import benchmark_files, report_request
 from crossmod.summary_text import index_text, text_table
 
 THREE = ["T1w", "T2w", "FLAIR"]
@@ -31,14 +30,15 @@ def test_measured_times_replace_the_usual_ones(bids, study_of, tmp_path) -> None
     assert usual["preprocess"][0] == 8
     assert "phantom" not in usual
     log = tmp_path / "logs" / "tiny" / f"preprocess-{study.preprocess.hash}" / "sub-1.tsv"
-    write_rows(log, ("s", "max_rss"), [{"s": "100.5", "max_rss": "10"}])
-    assert benchmark_files(study)["preprocess"] == (log.relative_to(tmp_path),)
+    for path in (log, log.with_name("sub-gone.tsv")):
+        write_rows(path, ("s", "max_rss"), [{"s": "100.5", "max_rss": "10"}])
+    assert benchmark_files(plan)["preprocess"] == (log.relative_to(tmp_path),)
     assert job_seconds(plan)["preprocess"] == (8, pytest.approx(804))
 
 
 def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
     names = ("epoch", "step", "split", "name", "value")
-    runs = []
+    curves = []
     for seed, value in ((0, 20.0), (1, 22.0)):
         path = tmp_path / f"{seed}.tsv"
         rows = [
@@ -46,10 +46,8 @@ def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
             dict(zip(names, (2, 10, "validation", "psnr", value), strict=True)),
         ]
         write_rows(path, names, rows)
-        paths = SimpleNamespace(curve=path)
-        declaration = SimpleNamespace(fitting="gradient")
-        runs.append(SimpleNamespace(model="unet", paths=paths, declaration=declaration))
-    write_curves(runs, tmp_path / "curves.tsv")
+        curves.append(("unet", path))
+    write_curves(curves, tmp_path / "curves.tsv")
     assert read_rows(tmp_path / "curves.tsv") == [{"epoch": "2", "unet": "21"}]
 
 

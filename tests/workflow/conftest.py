@@ -43,6 +43,7 @@ STUDY = {
         "linear": {"method": "linear-regression"},
     },
     "batch": 2,
+    "nulls": False,
     "evaluation": {"bootstrap": 100},
 }
 

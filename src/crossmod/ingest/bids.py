@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from crossmod.ingest.names import Found, annotation_of, modality_of
 from crossmod.paths import session_key
 
 FOLDERS = ("anat", "ct", "pet")
+LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
 
 
 def find(root: Path) -> Found:
     """Find scans by name; nothing is opened but participants.tsv.
+
+    Folders such as `sub-01_old` are no subjects and are passed over.
 
     Parameters
     ----------
@@ -82,4 +86,4 @@ def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:
 def _folders(root: Path, prefix: str) -> list[Path]:
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.name.startswith(prefix) and e.is_dir()]
-    return [root / name for name in sorted(names)]
+    return [root / name for name in sorted(names) if LABEL.fullmatch(name)]

@@ -15,7 +15,7 @@ from crossmod.paths import StudyPaths, raw_scan, split_key
 ScanStatus = Literal["present", "missing", "excluded"]
 SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
 SESSION_COLUMNS = ("participant_id", "session_key", "group", "status", "reason")
-ANNOTATION_COLUMNS = ("session_key", "kind", "path")
+ANNOTATION_COLUMNS = ("session_key", "kind", "status", "reason", "path")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Session:
     excluded: str
     scans: dict[Modality, Scan]
     annotations: tuple[tuple[str, Path], ...]
+    unusable: tuple[tuple[str, Path, str], ...] = ()
 
     @property
     def participant(self) -> str:
@@ -80,9 +81,13 @@ def index_study(study: Study) -> list[Session]:
         scans = {m: _scan(key, m, found, study.dataset.layout == "phantom") for m in wanted}
         reason = study.dataset.exclude.get(key) or study.dataset.exclude.get(participant, "")
         group = found.participants[participant].get(study.split.stratify or "", "")
-        notes = tuple((kind, path) for k, kind, path in found.annotations if k == key)
-        sessions.append(Session(key, group, reason, scans, notes))
+        notes = [(kind, path) for k, kind, path in found.annotations if k == key]
+        faults = {} if study.dataset.layout == "phantom" else {p: _fault(p) for _, p in notes}
+        usable = tuple((kind, path) for kind, path in notes if not faults.get(path))
+        bad = tuple((kind, path, faults[path]) for kind, path in notes if faults.get(path))
+        sessions.append(Session(key, group, reason, scans, usable, bad))
     _check_names(study, {session.key for session in sessions})
+    _check_stratum(study, found)
     return sessions
 
 
@@ -130,25 +135,36 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
         reason = f"{len(paths)} files claim to be {modality}: {names}"
         return Scan(key, modality, "excluded", reason)
     (path,) = paths
-    if not planned:
-        try:
-            if path.stat().st_size == 0:
-                return Scan(key, modality, "excluded", "empty file", path)
-        except OSError as error:
-            return Scan(key, modality, "excluded", error.strerror or "unreadable", path)
-    return Scan(key, modality, "present", "", path)
+    fault = "" if planned else _fault(path)
+    return Scan(key, modality, "excluded" if fault else "present", fault, path)
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with a file as far as its entry in the folder tells; empty if nothing."""
+    try:
+        return "empty file" if path.stat().st_size == 0 else ""
+    except OSError as error:
+        return error.strerror or "unreadable"
 
 
 def _refuse_shared_files(found: Found) -> None:
-    """One file under two participants would put the same brain into train and test."""
+    """One file in two places would put a brain into train and test, or a target into its input."""
     owners: dict[Path, str] = {}
-    for (key, _), paths in found.scans.items():
-        participant, _ = split_key(key)
+    for (key, modality), paths in found.scans.items():
         for path in paths:
-            owner = owners.setdefault(path.resolve(), participant)
-            if owner != participant:
-                problem = f"is a scan of {owner} and of {participant}"
-                raise InputError(path, problem, "keep one of the two: the split would leak")
+            place = f"{key} {modality}"
+            owner = owners.setdefault(path.resolve(), place)
+            if owner != place:
+                problem = f"is given as {owner} and as {place}"
+                raise InputError(path, problem, "keep one of the two: results would leak")
+
+
+def _check_stratum(study: Study, found: Found) -> None:
+    column = study.split.stratify
+    if column is not None and not any(column in row for row in found.participants.values()):
+        columns = sorted({name for row in found.participants.values() for name in row})
+        problem = f"names the column {column!r}, which no participant has"
+        raise InputError("split.stratify", problem, f"known are {', '.join(columns) or 'none'}")
 
 
 def _check_names(study: Study, keys: set[str]) -> None:
@@ -198,9 +214,18 @@ def session_rows(sessions: list[Session]) -> list[dict[str, str]]:
 def annotation_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
     """Rows of annotations.tsv."""
     return [
-        {"session_key": session.key, "kind": kind, "path": _relative(path, root)}
+        {
+            "session_key": session.key,
+            "kind": kind,
+            "status": "excluded" if reason else "present",
+            "reason": reason,
+            "path": _relative(path, root),
+        }
         for session in sessions
-        for kind, path in session.annotations
+        for kind, path, reason in (
+            *((kind, path, "") for kind, path in session.annotations),
+            *session.unusable,
+        )
     ]
 
 

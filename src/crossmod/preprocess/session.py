@@ -14,7 +14,15 @@ from crossmod.config import Modality, PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.files import write_json
 from crossmod.hashing import hash_file
-from crossmod.io import Image, read_image, read_scan, same_grid, to_ras, write_image
+from crossmod.io import (
+    Image,
+    describe_header,
+    read_image,
+    read_scan,
+    same_grid,
+    to_ras,
+    write_image,
+)
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations, Placed, place
@@ -175,6 +183,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "sha256": hash_file(path),
             "shape": list(image.data.shape),
             "affine": image.affine.tolist(),
+            "header": describe_header(image),
         }
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))
