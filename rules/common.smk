@@ -1,5 +1,6 @@
 # The plan of the study and the helper functions of all rules.
 import json
+import os
 import shutil
 import sys
 import time
@@ -61,8 +62,8 @@ wildcard_constraints:
 
 
 def code(stage, method=None):
-    """Source files whose content decides the results of a stage."""
-    return stage_sources(stage, method)
+    """Source files whose content decides the results of a stage, relative: the folder may move."""
+    return [os.path.relpath(path) for path in stage_sources(stage, method)]
 
 
 def raw_files(wildcards):
@@ -98,7 +99,7 @@ def run_of(wildcards):
 
 def code_of_run(wildcards):
     """Source files that decide a trained model: of the loop and of its method alone."""
-    return stage_sources("train", STUDY.models[run_of(wildcards).model].method)
+    return code("train", STUDY.models[run_of(wildcards).model].method)
 
 
 def training_stores(wildcards):
