@@ -94,7 +94,9 @@ def write_preprocessed(folder, key="sub-01", volumes=None, raw=None, to_raw=None
         paths[name] = folder / key / "anat" / f"{key}_{name}.nii.gz"
         write_image(paths[name], Image(data, COMMON))
     shape, affine = raw or (SHAPE, COMMON)
+    header = {"sform_code": 2, "qform_code": 1, "units": ["mm", "sec"], "description": "raw"}
     scan = {"shape": list(shape), "affine": np.asarray(affine).tolist(), "sha256": "0" * 64}
+    scan["header"] = header
     details = {
         "space": "T1w",
         "reference": "T1w",
@@ -142,7 +144,8 @@ def test_images_lie_on_both_grids_in_their_scales(tmp_path, use_model):
     for name in ("normalized", "synthetic"):
         stored = nib.load(statuses[1].path(name, file))
         assert stored.get_data_dtype() == np.float32
-        assert (stored.header["sform_code"], stored.header["qform_code"]) == (1, 1)
+            codes = int(stored.header["sform_code"]), int(stored.header["qform_code"])
+            assert codes == ((2, 1) if name == "synthetic" else (1, 1))
         assert "ses-1" in str(statuses[1].path(name, file).parent)
 
 
