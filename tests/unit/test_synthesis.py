@@ -144,8 +144,8 @@ def test_images_lie_on_both_grids_in_their_scales(tmp_path, use_model):
     for name in ("normalized", "synthetic"):
         stored = nib.load(statuses[1].path(name, file))
         assert stored.get_data_dtype() == np.float32
-            codes = int(stored.header["sform_code"]), int(stored.header["qform_code"])
-            assert codes == ((2, 1) if name == "synthetic" else (1, 1))
+        codes = int(stored.header["sform_code"]), int(stored.header["qform_code"])
+        assert codes == ((2, 1) if name == "synthetic" else (1, 1))
         assert "ses-1" in str(statuses[1].path(name, file).parent)
 
 
