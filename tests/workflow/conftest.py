@@ -26,6 +26,7 @@ PARTS = (
     "src",
     "dvc.yaml",
     ".dvc",
+    ".dvcignore",
     ".gitignore",
 )
 MODALITIES = ("T1w", "T2w", "FLAIR")
