@@ -15,6 +15,7 @@ from crossmod.errors import CrossmodError, InputError
 from crossmod.locks import end_with_workflow, stage_lock
 
 Arguments = argparse.Namespace
+MOST_SUBJECTS = 9999  # of a phantom: participants have four digits
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,6 +202,10 @@ def _phantom(arguments: Arguments) -> None:
     from crossmod.phantom import generate_subject, plan, write_dataset
 
     settings = _settings(PhantomSettings, arguments.settings, "--settings")
+    number = (arguments.participant or "").removeprefix("sub-")
+    if number.isdigit():  # a subject depends on its number, not on how many there are
+        enough = min(max(settings.subjects, int(number)), MOST_SUBJECTS)
+        settings = settings.model_copy(update={"subjects": enough})
     wanted = [arguments.participant] if arguments.participant else []
     if not arguments.participant:
         write_dataset(settings, arguments.output_dir)

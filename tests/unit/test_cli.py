@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from crossmod.cli import main, make_parser
+from crossmod.config import PhantomSettings
 from tests.conftest import write_scan
 
 STAGES = {
@@ -77,6 +78,15 @@ def test_wrong_input_is_one_line_and_exit_code_1(
     assert text.startswith("crossmod: error: ")
     assert text.count("\n") == 1
     assert message in text
+
+
+def test_a_phantom_subject_needs_no_count_of_subjects(tmp_path) -> None:
+    """As the workflow calls it: settings without `subjects`, any participant of the study."""
+    settings = PhantomSettings(resolution_mm=4, modalities=("T1w",), missing=0).of_one_subject()
+    out = ["--settings", json.dumps(settings), "--output-dir", str(tmp_path)]
+    assert "subjects" not in settings
+    assert main(["phantom", "--participant", "sub-0031", *out]) == 0
+    assert (tmp_path / "sub-0031/anat/sub-0031_T1w.nii.gz").is_file()
 
 
 def test_a_bad_scan_is_a_status_with_its_reason_and_exit_code_0(tmp_path, capsys) -> None:
