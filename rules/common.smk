@@ -114,7 +114,7 @@ def validation_stores(wildcards):
 
 def task_json(wildcards):
     """Sources and target of a run."""
-    return run_of(wildcards).task.model_dump_json()
+    return json.dumps(run_of(wildcards).task.to_dict())
 
 
 def model_json(wildcards):

@@ -46,7 +46,7 @@ def bids(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def study_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., object]:
     """Make a study in an empty working folder: `study_of(data_dir, split={...})`."""
-    from crossmod.config import parse_study
+    from crossmod.study_file import parse_study
 
     monkeypatch.chdir(tmp_path)
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from crossmod.config import Study
 from crossmod.methods import declaration, method_names, settings_class
 
@@ -85,7 +87,7 @@ def _sections() -> list[str]:
         found = declaration(name)
         kind = "null model" if found.null else found.fitting
         sections.append(f"\n### `method: {name}`\n\n{kind}; {found.pairing}; {found.arity}.\n\n")
-        sections.append(_table(settings_class(name).model_json_schema()))
+        sections.append(_table(TypeAdapter(settings_class(name)).json_schema()))
     return sections
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from crossmod import __version__
-from crossmod.config import DEFAULT_STUDY, MODALITIES, Study, load_study, parse_study
+from crossmod.config import Study
 from crossmod.errors import CrossmodError, InputError
 from crossmod.locks import end_with_workflow, stage_lock
+from crossmod.settings import MODALITIES
+from crossmod.study_file import DEFAULT_STUDY, load_study, parse_study
 
 Arguments = argparse.Namespace
-MOST_SUBJECTS = 9999  # of a phantom: participants have four digits
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,13 +163,27 @@ def _study(arguments: Arguments) -> Study:
 
 
 def _settings(model: Any, content: Any, option: str) -> Any:
-    from pydantic import ValidationError
+    from crossmod.checking import check
 
     try:
-        return model(**content)
-    except (ValidationError, TypeError) as error:
-        detail = " ".join(str(error).split())
-        raise InputError(option, detail, "see config/README.md") from None
+        return check(model, content, where=option)
+    except ValueError as error:
+        raise InputError(option, str(error), "see config/README.md") from None
+
+
+def _check_model(content: Any) -> None:
+    from crossmod.methods import settings_class
+    from crossmod.settings import TrainingSettings
+
+    unknown = set(content) - {"method", "settings", "training"}
+    if unknown or "method" not in content:
+        raise InputError("--model", "has not the keys method, settings and training", "add them")
+    try:
+        own = settings_class(content["method"])
+    except ValueError as error:
+        raise InputError("--model", str(error), "see `crossmod methods`") from None
+    _settings(own, content.get("settings", {}), "--model settings")
+    _settings(TrainingSettings, content.get("training", {}), "--model training")
 
 
 def _index(arguments: Arguments) -> None:
@@ -202,10 +217,6 @@ def _phantom(arguments: Arguments) -> None:
     from crossmod.phantom import generate_subject, plan, write_dataset
 
     settings = _settings(PhantomSettings, arguments.settings, "--settings")
-    number = (arguments.participant or "").removeprefix("sub-")
-    if number.isdigit():  # a subject depends on its number, not on how many there are
-        enough = min(max(settings.subjects, int(number)), MOST_SUBJECTS)
-        settings = settings.model_copy(update={"subjects": enough})
     wanted = [arguments.participant] if arguments.participant else []
     if not arguments.participant:
         write_dataset(settings, arguments.output_dir)
@@ -239,10 +250,11 @@ def _slices(arguments: Arguments) -> None:
 
 
 def _train(arguments: Arguments) -> None:
-    from crossmod.config import TaskSettings
+    from crossmod.settings import TaskSettings
     from crossmod.training.loop import TrainRequest, train
 
     task = _settings(TaskSettings, arguments.task, "--task")
+    _check_model(arguments.model)
     request = TrainRequest(
         task=task,
         model=arguments.model,

@@ -1,36 +1,35 @@
-"""Study files: their schema, how they are loaded and what is wrong with them. No torch here."""
+"""Study files: their schema. No torch here."""
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from crossmod.errors import ConfigError
+from crossmod.checking import check
 from crossmod.hashing import hash_settings
-
-Modality = Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "CT", "PET"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-DATA_DIR_VARIABLE = "CROSSMOD_DATA_DIR"
-DEFAULT_STUDY = Path("config/config.yaml")
+from crossmod.methods import declaration, settings_class
+from crossmod.settings import (
+    CLASSICAL_TRAINING_KEYS,
+    MODALITIES,
+    Fraction,
+    Modality,
+    TaskSettings,
+    TrainingSettings,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Settings(BaseModel):
-    """Base of all settings: immutable, unknown keys refused."""
+class Section(BaseModel):
+    """Base of the sections of a study file: immutable, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class PhantomSettings(Settings):
+class PhantomSettings(Section):
     """The embedded data set: synthetic heads with known truth."""
 
     subjects: int = Field(24, ge=1, le=9999)
@@ -51,7 +50,7 @@ class PhantomSettings(Settings):
         return self.model_dump(mode="json", exclude={"subjects"})
 
 
-class DatasetSettings(Settings):
+class DatasetSettings(Section):
     """Which scans there are."""
 
     name: Name
@@ -76,7 +75,7 @@ class DatasetSettings(Settings):
         return self
 
 
-class SplitSettings(Settings):
+class SplitSettings(Section):
     """Division of the subjects into train, validation and test."""
 
     mode: Literal["holdout", "kfold"] = "holdout"
@@ -103,7 +102,7 @@ class SplitSettings(Settings):
         return self
 
 
-class PreprocessSettings(Settings):
+class PreprocessSettings(Section):
     """From raw scans to aligned, bias-corrected, brain-extracted volumes."""
 
     modalities: tuple[Modality, ...] = MODALITIES
@@ -138,7 +137,7 @@ class PreprocessSettings(Settings):
         return hash_settings(self.model_dump(mode="json"))
 
 
-class SliceSettings(Settings):
+class SliceSettings(Section):
     """From volumes to the axial slices that networks see."""
 
     size: int = Field(256, ge=16, le=512, multiple_of=8)
@@ -152,63 +151,6 @@ class SliceSettings(Settings):
     def hash(self) -> str:
         """Key of the shared slice stores."""
         return hash_settings(self.model_dump(mode="json"))
-
-
-class TaskSettings(Settings):
-    """One direction of synthesis."""
-
-    sources: tuple[Modality, ...] = Field(min_length=1)
-    """Modalities that are available."""
-    target: Modality
-    """Modality that is synthesized."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> TaskSettings:
-        if len(set(self.sources)) < len(self.sources):
-            raise ValueError("names a source twice")
-        if self.target in self.sources:
-            raise ValueError(f"{self.target} is both source and target")
-        return self
-
-    @property
-    def id(self) -> str:
-        """Name in paths, for example `T1w+T2w-to-FLAIR`."""
-        return f"{'+'.join(self.sources)}-to-{self.target}"
-
-
-class TrainingSettings(Settings):
-    """What every gradient method shares; ignored by methods that are fitted at once."""
-
-    epochs: int = Field(200, ge=1)
-    """Passes over the training slices."""
-    batch_size: int = Field(4, ge=1)
-    """Slices per step."""
-    context: int = Field(0, ge=0, le=5)
-    """Neighbouring slices on each side given as extra channels (2.5D); 0 is 2D."""
-    slices: Literal["brain", "middle"] = "brain"
-    """Which slices are trained on, judged on the source modalities only."""
-    brain_fraction: Fraction = 0.2
-    """`brain`: least occupied area, relative to the fullest slice of the volume."""
-    middle: int = Field(80, ge=1)
-    """`middle`: number of slices from the middle of the non-empty run."""
-    steps_per_epoch: int | None = Field(None, ge=1)
-    """Steps that count as one epoch; by default one pass."""
-    validate_every: int = Field(5, ge=1)
-    """Epochs between validations on whole volumes."""
-    keep: Literal["last", "best"] = "last"
-    """Which weights are kept: of the last epoch, or of the best validation."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Arithmetic, as Lightning Fabric names it."""
-    channels_last: bool = False
-    """Memory layout of the convolutions."""
-    compile: bool = False
-    """torch.compile the networks; ignored on a CPU."""
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device kind."""
-    devices: int = Field(1, ge=1)
-    """Number of devices for one training."""
-    augment_flip: bool = False
-    """Flip left and right at random."""
 
 
 class ModelSettings(BaseModel):
@@ -227,7 +169,7 @@ class ModelSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
-class PrimaryEndpoint(Settings):
+class PrimaryEndpoint(Section):
     """The one comparison that is named before the results are seen."""
 
     model: str | None = None
@@ -242,7 +184,7 @@ class PrimaryEndpoint(Settings):
     """Protocol id."""
 
 
-class EvaluationSettings(Settings):
+class EvaluationSettings(Section):
     """How synthetic images are scored."""
 
     protocols: tuple[Literal["brain-v1", "brain-v1-deploy", "seed-v1"], ...] = (
@@ -267,7 +209,7 @@ class EvaluationSettings(Settings):
         return self
 
 
-class Study(Settings):
+class Study(Section):
     """One study file."""
 
     study: Name
@@ -310,11 +252,9 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        from crossmod.methods import check_settings
-
         for name, model in self.models.items():
-            _check_training(model.training, where=f"models.{name}.training")
-            check_settings(model.method, model.own, where=f"models.{name}")
+            check(TrainingSettings, model.training, where=f"models.{name}.training")
+            check(settings_class(model.method), model.own, where=f"models.{name}")
         allowed = set(self.preprocess.modalities)
         for task in self.tasks:
             unknown = {*task.sources, task.target} - allowed
@@ -338,86 +278,20 @@ class Study(Settings):
 
     def training_of(self, model: str) -> TrainingSettings:
         """Training settings of one model: the study's, overridden by the model's own."""
-        merged = {**self.training.model_dump(), **self.models[model].training}
-        return TrainingSettings(**merged)
+        merged = {**self.training.to_dict(), **self.models[model].training}
+        return check(TrainingSettings, merged, where=f"models.{model}.training")
 
     def settings_of(self, model: str) -> dict[str, Any]:
         """Everything that decides one model's training, as plain JSON values.
 
         Methods that are fitted at once read of `training` only what selects their slices.
         """
-        from crossmod.methods import complete_settings, declaration
-
         entry = self.models[model]
-        training = self.training_of(model).model_dump(mode="json")
+        training = self.training_of(model).to_dict()
         if declaration(entry.method).fitting == "classical":
             training = {key: training[key] for key in CLASSICAL_TRAINING_KEYS}
-        own = complete_settings(entry.method, entry.own)
-        return {"method": entry.method, "settings": own, "training": training}
-
-
-CLASSICAL_TRAINING_KEYS = ("context", "slices", "brain_fraction", "middle")
-
-
-def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Study:
-    """Load, complete and check a study.
-
-    Parameters
-    ----------
-    overrides : mapping, optional
-        Keys given on the command line (Snakemake's `config`). If they name a study, they are
-        the study; otherwise they are laid over the default study.
-    path : path, optional
-        Study file to start from.
-
-    Raises
-    ------
-    ConfigError
-        With the full key path, and the nearest known key for an unknown one.
-    """
-    given = dict(overrides or {})
-    if path is None and "study" not in given:
-        path = DEFAULT_STUDY
-    base = read_yaml(path) if path is not None else {}
-    merged = {**base, **given}
-    if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given and not _is_phantom(merged):
-        merged["data_dir"] = os.environ[DATA_DIR_VARIABLE]
-    return parse_study(merged, where=path or "the configuration")
-
-
-def read_yaml(path: Path | str) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader (no Python objects)."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            content = yaml.safe_load(stream)
-    except FileNotFoundError:
-        raise ConfigError(path, "does not exist", "check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = f"is no YAML ({' '.join(str(error).split())})"
-        raise ConfigError(path, problem, "mend the line named") from None
-    if not isinstance(content, dict):
-        raise ConfigError(path, "holds no keys", "see config/README.md")
-    return content
-
-
-def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:
-    """Check the content of a study file; the first fault becomes a `ConfigError`."""
-    try:
-        study = Study(**content)
-    except ValidationError as error:
-        raise _config_error(error, where) from None
-    if study.dataset.layout == "phantom" and study.data_dir is not None:
-        remedy = "leave it away, or name a study file of your own (--configfile)"
-        raise ConfigError(where, "data_dir is set, but the phantom makes its own data", remedy)
-    if study.dataset.layout != "phantom" and study.data_dir is None:
-        remedy = f"set it there, with --config data_dir=..., or in {DATA_DIR_VARIABLE}"
-        raise ConfigError(where, "data_dir is not set", remedy)
-    return study
-
-
-def _is_phantom(content: Mapping[str, Any]) -> bool:
-    dataset = content.get("dataset")
-    return isinstance(dataset, Mapping) and dataset.get("layout") == "phantom"
+        own = check(settings_class(entry.method), entry.own, where=f"models.{model}")
+        return {"method": entry.method, "settings": own.to_dict(), "training": training}
 
 
 def _add_nulls(content: Mapping[str, Any]) -> Any:
@@ -438,52 +312,3 @@ def _add_nulls(content: Mapping[str, Any]) -> Any:
     known = [tuple(entry.get(key) for key in keys) for entry in entries]
     missing = {n: w for n, w in wanted.items() if tuple(w.get(key) for key in keys) not in known}
     return {**models, **{name: entry for name, entry in missing.items() if name not in models}}
-
-
-def _check_training(content: Mapping[str, Any], where: str) -> None:
-    """Check a model's overrides; `ValueError` with their full path."""
-    try:
-        TrainingSettings(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([where, *(str(part) for part in first["loc"])])
-        known = list(TrainingSettings.model_fields)
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        if first["type"] == "extra_forbidden":
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise ValueError(f"unknown key {key}; {hint}") from None
-        raise ValueError(f"{key}: {first['msg']}") from None
-
-
-def _config_error(error: ValidationError, where: Path | str) -> ConfigError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the study"
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-        return ConfigError(where, f"unknown key {key}", remedy)
-    if first["type"] == "missing":
-        return ConfigError(where, f"the key {key} is missing", "add it; see config/README.md")
-    message = re.sub(r"^Value error, ", "", first["msg"])
-    return ConfigError(where, f"{key}: {message}", "see config/README.md")
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Study
-    for part in location:
-        if isinstance(part, int):
-            continue
-        fields = getattr(model, "model_fields", {})
-        model = _settings_in(fields[part].annotation) if part in fields else model
-    return list(getattr(model, "model_fields", {}))
-
-
-def _settings_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        found = _settings_in(inner)
-        if found is not None:
-            return found
-    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from crossmod.files import read_json, read_rows
 from crossmod.planning import Plan, Run
 from crossmod.stages import benchmark_files
-from crossmod.summary_text import text_table
+from crossmod.text import text_table
 
 # Seconds a job takes on one core where no earlier job of the kind has left a measurement here.
 USUAL_SECONDS = {

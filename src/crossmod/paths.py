@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossmod.config import Modality, Study
+from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.hashing import hash_settings
+from crossmod.settings import Modality
 
 DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")

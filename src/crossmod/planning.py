@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from crossmod.config import Modality, Study, TaskSettings, load_study
+from crossmod.config import Study
 from crossmod.data.splits import (
     COLUMNS,
     Split,
@@ -38,6 +38,8 @@ from crossmod.ingest.index import (
 )
 from crossmod.methods import Declaration, declaration
 from crossmod.paths import RunPaths, StudyPaths, raw_scan
+from crossmod.settings import Modality, TaskSettings
+from crossmod.study_file import load_study
 
 UNSERVED_COLUMNS = ("session_key", "modality", "reason")
 
@@ -222,7 +224,7 @@ def load_plan(overrides: Mapping[str, Any] | None = None, path: Path | str | Non
     Parameters
     ----------
     overrides, path
-        As for `crossmod.config.load_study`.
+        As for `crossmod.study_file.load_study`.
 
     Raises
     ------

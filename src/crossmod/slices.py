@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import MODALITIES, PreprocessSettings, SliceSettings
+from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.data.store import FORMAT, Geometry
 from crossmod.errors import InputError
 from crossmod.files import atomic_path, write_json
 from crossmod.hashing import hash_file
+from crossmod.intensity import Normalizer
 from crossmod.io import Image, read_image, same_grid
 from crossmod.paths import split_key
+from crossmod.settings import MODALITIES
 from crossmod.status import Status, guarded, read_status
 
 STAGE = "slices"
@@ -141,9 +143,8 @@ def normalize(
     volume: NDArray[np.floating], normalizer: dict[str, float], inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Map `low` to 0 and `high` to 1 and clip; 0 where `inside` is false."""
-    low, high = normalizer["low"], normalizer["high"]
-    scaled = np.clip((volume - low) / (high - low), 0, 1).astype(np.float32)
-    return np.where(inside, scaled, np.float32(0))
+    scale = Normalizer(normalizer["low"], normalizer["high"])
+    return np.where(inside, scale.apply(volume), np.float32(0))
 
 
 def _on_grid(path: Path, grid: Image, dtype: type = np.float32) -> NDArray:

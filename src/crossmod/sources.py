@@ -15,6 +15,7 @@ from crossmod.methods import module_name
 ROOT = Path(__file__).parent
 # Modules that carry values but do not decide them: a change there does not change a result.
 PLUMBING = {
+    "crossmod.checking",
     "crossmod.config",
     "crossmod.errors",
     "crossmod.files",
@@ -22,7 +23,9 @@ PLUMBING = {
     "crossmod.methods",
     "crossmod.methods.registry",
     "crossmod.paths",
+    "crossmod.settings",
     "crossmod.status",
+    "crossmod.study_file",
 }
 STAGES = {
     "phantom": ("crossmod.phantom",),

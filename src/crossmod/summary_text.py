@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from crossmod.methods import declaration, method_names
 from crossmod.planning import Plan
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns padded to their widest cell; numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    numeric = [all(_is_number(row[i]) for row in cells[1:]) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
-    return "\n".join(lines)
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace(".", "", 1).replace(",", "").lstrip("-").isdigit() or cell == "-"
+from crossmod.text import text_table
 
 
 def index_text(plan: Plan) -> str:
@@ -71,4 +52,5 @@ def methods_text() -> str:
         found = declaration(name)
         kind = "null model" if found.null else found.fitting
         rows.append([name, found.pairing, found.arity, "/".join(found.dimensionality), kind])
-    return text_table(["method", "pairing", "arity", "input", "fitting"], rows)
+    header = ["method", "pairing", "arity", "input", "fitting"]
+    return text_table(header, rows, numbers=False)

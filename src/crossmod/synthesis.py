@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import Modality
 from crossmod.data.store import Store, context_channels
 from crossmod.delivery import resample_brain
 from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
+from crossmod.intensity import Normalizer
 from crossmod.io import Image, header_from, read_image, write_image
 from crossmod.paths import synthetic_volume
 from crossmod.provenance import cohort_scale, dataset_description, sidecar, sidecar_path
+from crossmod.settings import Modality
 from crossmod.slices import covered_brain, normalize, to_volume
 from crossmod.status import Status, describe_outputs, guarded, read_status, write_batch
 
@@ -246,8 +247,7 @@ def deliver(
     to_common = np.linalg.inv(to_raw @ session.brain.affine) @ raw_affine
     shape = tuple(raw["shape"][:3])
     values, inside = resample_brain(volume, session.brain.data, to_common, shape)
-    low, high = np.float32(scale[0]), np.float32(scale[1])
-    data = np.where(inside, low + np.clip(values, 0, 1) * (high - low), np.float32(0))
+    data = np.where(inside, Normalizer(*scale).invert(np.clip(values, 0, 1)), np.float32(0))
     if header is None:
         header = header_from(raw["header"])
     return Image(data, raw_affine, header)

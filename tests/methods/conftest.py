@@ -23,13 +23,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture
 def request_of(stores: list[Path]) -> Callable[..., Any]:
     """Make a request: `request_of("unet", settings={"width": 8}, epochs=3)`."""
-    from crossmod.config import TaskSettings
-    from crossmod.methods import complete_settings
+    from crossmod.methods import settings_class
+    from crossmod.settings import TaskSettings
     from crossmod.training.request import TrainRequest
 
     def make(method: str, settings: dict[str, Any] | None = None, **training: Any) -> TrainRequest:
         small = {"width": 4} if method in ("unet", "pix2pix") else {}
-        own = complete_settings(method, {**small, **(settings or {})})
+        own = settings_class(method)(**{**small, **(settings or {})}).to_dict()
         defaults = {"epochs": 3, "validate_every": 2, "steps_per_epoch": 2, "batch_size": 2}
         return TrainRequest(
             task=TaskSettings(sources=("T1w", "T2w"), target="FLAIR"),

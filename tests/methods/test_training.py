@@ -16,9 +16,9 @@ import pytest
 import torch
 from slice_stores import write_store
 
-from crossmod.config import TaskSettings, TrainingSettings
 from crossmod.data.dataset import OPEN_STORES, Shuffle, SliceDataset
 from crossmod.errors import ConfigError, ContractError, InputError
+from crossmod.settings import TaskSettings, TrainingSettings
 from crossmod.training import checkpoint, loop
 from crossmod.training.cost import cost
 from crossmod.training.curve import clock

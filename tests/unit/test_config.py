@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossmod.config import MODALITIES, Study, load_study, parse_study
+from crossmod.config import Study
 from crossmod.errors import ConfigError
+from crossmod.settings import MODALITIES
+from crossmod.study_file import load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMAL = {

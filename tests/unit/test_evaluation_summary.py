@@ -178,9 +178,13 @@ def test_numbers_of_a_comparison_and_holms_family(tmp_path):
         assert found[name] == pytest.approx(getattr(expected, name), rel=1e-6)
     assert found["subjects"] == 8
     for kind in ("t_p", "wilcoxon_p"):
-        # One family: four pairs x two metrics in the same region and protocol.
-        expected = holm(comparisons[kind].to_numpy())
-        np.testing.assert_allclose(comparisons[f"{kind}_holm"], expected, rtol=1e-6)
+        # One family: four pairs x two metrics in the same region and protocol, but the primary one.
+        primary = comparisons["primary"].to_numpy()
+        family = comparisons[~primary]
+        expected = holm(family[kind].to_numpy())
+        np.testing.assert_allclose(family[f"{kind}_holm"], expected, rtol=1e-6)
+        assert primary.sum() == 1
+        assert (comparisons[f"{kind}_holm"] == comparisons[kind])[primary].all()
 
 
 def test_families_are_by_task_region_and_protocol(tmp_path):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from crossmod.config import parse_study
 from crossmod.errors import InputError
 from crossmod.paths import StudyPaths, raw_scan, session_key, split_key, synthetic_volume
+from crossmod.study_file import parse_study
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "outputs.md"
 STUDY = {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from nibabel import aff2axcodes
 
-from crossmod.config import MODALITIES, PhantomSettings
+from crossmod.config import PhantomSettings
 from crossmod.errors import InputError
 from crossmod.hashing import hash_file
 from crossmod.ingest.bids import find
@@ -27,6 +27,7 @@ from crossmod.phantom import (
     write_dataset,
 )
 from crossmod.phantom.subject import itk_transform
+from crossmod.settings import MODALITIES
 
 # Coarse, so that a head takes a fraction of a second; the code paths are those of full size.
 COARSE = PhantomSettings(
@@ -89,8 +90,9 @@ def test_planning_imports_no_imaging_library():
 
 
 def test_unknown_participant_is_refused(tmp_path):
-    with pytest.raises(InputError, match="sub-9999"):
-        generate_subject(COARSE, "sub-9999", tmp_path)
+    for name in ("sub-0000", "sub-12", "0001"):
+        with pytest.raises(InputError, match=f"{name}: is no subject of the phantom"):
+            generate_subject(COARSE, name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,9 +11,9 @@ from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
 from crossmod.preprocess.registration import normalized_mutual_information, register
-from crossmod.preprocess.transforms import about, apply, read_itk, rotation
+from crossmod.preprocess.transforms import about, apply, rotation
 from crossmod.status import read_status
-from tests.unit.heads import dice, make_head
+from tests.unit.heads import dice, make_head, read_transform
 
 POSE = about(np.zeros(3), rotation((0.15, -0.05, 0.1)), np.array([5.0, -8.0, 6.0]))
 SETTINGS = PreprocessSettings(spacing_mm=3.0)
@@ -124,7 +124,7 @@ def test_session_volumes_are_aligned_and_zero_outside_the_brain(session):
     assert 0.3 < cover.sum() / mask.sum() < 0.999
     affine = np.array(status.details["affines"]["FLAIR"])
     assert displacement(affine, POSE) < 1.5
-    np.testing.assert_array_equal(read_itk(status.path("xfm-FLAIR", paths.status)), affine)
+    np.testing.assert_array_equal(read_transform(status.path("xfm-FLAIR", paths.status)), affine)
     flair = read_image(status.path("FLAIR", paths.status)).data[cover]
     bounds = status.details["normalizers"]["FLAIR"]
     assert np.mean(flair < bounds["low"]) == pytest.approx(0.005, abs=0.002)

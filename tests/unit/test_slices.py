@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmod.config import PreprocessSettings, SliceSettings, TrainingSettings
+from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.data.store import Geometry, Store, context_channels
 from crossmod.errors import InputError
 from crossmod.hashing import hash_file
 from crossmod.io import Image, write_image
+from crossmod.settings import TrainingSettings
 from crossmod.slices import make_store, place_crop, to_plane, to_volume
 from crossmod.status import Status, describe_outputs, write_status
 

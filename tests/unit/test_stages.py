@@ -7,7 +7,8 @@ from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
 from crossmod.stages import benchmark_files, report_request
-from crossmod.summary_text import index_text, text_table
+from crossmod.summary_text import index_text
+from crossmod.text import text_table
 
 THREE = ["T1w", "T2w", "FLAIR"]
 
@@ -21,6 +22,8 @@ def test_clock_reads_like_a_clock() -> None:
 def test_tables_are_aligned() -> None:
     text = text_table(["name", "n"], [["a", 1], ["long", 10]])
     assert text == "name   n\na      1\nlong  10"
+    words = text_table(["name", "kind"], [["a", "x"], ["long"]], numbers=False)
+    assert words == "name  kind\na     x\nlong"
 
 
 def test_measured_times_replace_the_usual_ones(bids, study_of, tmp_path) -> None:

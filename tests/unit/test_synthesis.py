@@ -345,7 +345,7 @@ def test_a_program_fault_is_no_result(tmp_path, use_model):
 
 def test_a_trained_checkpoint_makes_what_it_has_learned(tmp_path):
     """The whole way with real training: a target that is a line of its sources is found again."""
-    from crossmod.config import TaskSettings
+    from crossmod.settings import TaskSettings
     from crossmod.training.loop import TrainRequest, train
 
     sessions = []
@@ -384,8 +384,8 @@ def test_a_trained_checkpoint_makes_what_it_has_learned(tmp_path):
 
 
 def test_synthesis_shows_a_network_the_channels_it_was_trained_on(tmp_path):
-    from crossmod.config import TaskSettings, TrainingSettings
     from crossmod.data.dataset import SliceDataset
+    from crossmod.settings import TaskSettings, TrainingSettings
 
     volumes = {name: np.where(brain_mask(), 60, 0).astype("f4") for name in ("T1w", "FLAIR")}
     volumes["T1w"] *= np.random.default_rng(1).random(SHAPE, dtype=np.float32)

@@ -17,7 +17,7 @@ from crossmod.data.store import Store
 from crossmod.errors import InputError
 
 if TYPE_CHECKING:
-    from crossmod.config import TaskSettings, TrainingSettings
+    from crossmod.settings import TaskSettings, TrainingSettings
 
 Batch = dict[str, torch.Tensor]
 OPEN_STORES = 64  # each open store holds a file descriptor, of which a process has few

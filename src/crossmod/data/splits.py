@@ -6,11 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from crossmod.config import SplitSettings
 from crossmod.errors import InputError
 from crossmod.files import read_rows
+
+if TYPE_CHECKING:
+    from crossmod.config import SplitSettings
 
 Role = Literal["train", "validation", "test", "external"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import TrainingSettings
 from crossmod.errors import InputError
 from crossmod.files import read_json
+from crossmod.settings import TrainingSettings
 
 FORMAT = "crossmod-slices-1"
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crossmod.data.store import Store
 from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as quality
+from crossmod.intensity import Normalizer
 from crossmod.io import Image, read_image, same_grid
 from crossmod.slices import covered_brain, normalize
 from crossmod.status import Status
@@ -224,7 +225,7 @@ def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Vol
         order=1,
         mode="grid-constant",
     )
-    scaled = np.clip((values - truth.low) / (truth.high - truth.low), 0, 1)
+    scaled = Normalizer(truth.low, truth.high).apply(values).astype(np.float64)
     return np.where(truth.brain, scaled, 0)
 
 

@@ -251,7 +251,8 @@ def comparison_table(
     -------
     pandas.DataFrame
         Every model that is no null against the primary control, and the primary model against
-        every other one. Holm's family is one task, region and protocol: all pairs x metrics.
+        every other one. Holm's family is one task, region and protocol: all pairs x metrics but
+        the primary endpoint, which was named beforehand and is tested alone.
     """
     import pandas as pd
 
@@ -262,17 +263,22 @@ def comparison_table(
         present = [(name, null) for name, null in models if name in set(part["model"])]
         pairs, endpoint = _pairs(part, settings, present)
         for (region, protocol), block in part.groupby(["region", "protocol"], sort=False):
-            family = list(_compare_block(block, pairs, settings))
-            for kind in ("t_p", "wilcoxon_p"):
-                adjusted = holm([row[kind] for row in family])
-                for row, value in zip(family, adjusted, strict=True):
-                    row[f"{kind}_holm"] = value
-            for row in family:
+            compared = list(_compare_block(block, pairs, settings))
+            for row in compared:
                 row |= {"task": task, "region": region, "protocol": protocol}
                 cell = (row["model"], row["control"], row["metric"], region, protocol)
                 row["primary"] = cell == endpoint
-            rows += family
+            for primary in (True, False):
+                _adjust([row for row in compared if row["primary"] == primary])
+            rows += compared
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+
+
+def _adjust(family: Sequence[dict[str, Any]]) -> None:
+    """Add the p values adjusted by Holm's procedure within a family of comparisons."""
+    for kind in ("t_p", "wilcoxon_p"):
+        for row, value in zip(family, holm([row[kind] for row in family]), strict=True):
+            row[f"{kind}_holm"] = value
 
 
 def _pairs(

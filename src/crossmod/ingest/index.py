@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crossmod.config import MODALITIES, Modality, Study
+from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.ingest import bids, manifest
 from crossmod.ingest.names import Found
 from crossmod.paths import StudyPaths, raw_scan, split_key
+from crossmod.settings import MODALITIES, Modality
 
 ScanStatus = Literal["present", "missing", "excluded"]
 SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from crossmod.config import MODALITIES, Modality
 from crossmod.errors import InputError
 from crossmod.files import read_rows
 from crossmod.ingest.names import Found, Kind
 from crossmod.paths import session_key
+from crossmod.settings import MODALITIES, Modality
 
 COLUMNS = ("participant_id", "modality", "path")
 ANNOTATIONS = ("brain", "lesion")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from crossmod.config import Modality
+from crossmod.settings import Modality
 
 Kind = Literal["brain", "lesion"]
 

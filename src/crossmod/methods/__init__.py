@@ -12,12 +12,9 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
-from crossmod.config import Settings
-
 if TYPE_CHECKING:
     from crossmod.methods.base import Method
+    from crossmod.settings import Settings
 
 SUFFIX = "_settings"
 
@@ -75,7 +72,7 @@ def declaration(method: str) -> Declaration:
 
 
 def settings_class(method: str) -> type[Settings]:
-    """Settings model of a method; `ValueError` for an unknown name."""
+    """Settings of a method, a frozen dataclass; `ValueError` for an unknown name."""
     found: type[Settings] = _settings_module(method).MethodSettings
     return found
 
@@ -87,23 +84,3 @@ def method_class(method: str) -> type[Method]:
 
     importlib.import_module(f"{__name__}.{module_name(method)}")
     return registry.get(method)
-
-
-def check_settings(method: str, own: dict[str, Any], where: str) -> None:
-    """Check a method's own keys; `ValueError` naming `where` and the key."""
-    try:
-        settings_class(method)(**own)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join([where, *(str(part) for part in first["loc"])])
-        if first["type"] == "extra_forbidden":
-            known = list(settings_class(method).model_fields)
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"{method} knows {', '.join(known)}"
-            raise ValueError(f"unknown key {key}; {hint}") from None
-        raise ValueError(f"{key}: {first['msg']}") from None
-
-
-def complete_settings(method: str, own: dict[str, Any]) -> dict[str, Any]:
-    """A method's own settings with all defaults filled in, as plain JSON values."""
-    return settings_class(method)(**own).model_dump(mode="json")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from crossmod.config import Settings
 from crossmod.methods import Declaration
+from crossmod.settings import Settings
 
 DECLARATION = Declaration(dimensionality=("2D", "2.5D"), fitting="classical", null=True)
 
 
+@dataclass(frozen=True, kw_only=True)
 class MethodSettings(Settings):
     """One gray value for the whole brain."""
 

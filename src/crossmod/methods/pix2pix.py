@@ -32,15 +32,7 @@ class Pix2Pix(GradientMethod):
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
-        shape = UNetShape(
-            n_in=inputs.channels,
-            n_out=1,
-            size=inputs.size,
-            width=settings.width,
-            norm=settings.norm,
-            up=settings.up,
-            dropout=settings.dropout,
-        )
+        shape = UNetShape.of(settings, inputs.channels, inputs.size)
         n_in = inputs.channels + 1
         self.networks = {
             "generator": UNet(shape),

@@ -28,15 +28,7 @@ class UNetRegression(GradientMethod):
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
-        shape = UNetShape(
-            n_in=inputs.channels,
-            n_out=1,
-            size=inputs.size,
-            width=settings.width,
-            norm=settings.norm,
-            up=settings.up,
-            dropout=settings.dropout,
-        )
+        shape = UNetShape.of(settings, inputs.channels, inputs.size)
         self.networks = {"generator": UNet(shape)}
 
     def make_optimizers(self) -> dict[str, Optimizer]:

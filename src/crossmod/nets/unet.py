@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,12 @@ class UNetShape:
     norm: Norm = "batch"
     up: Up = "transposed"
     dropout: float = 0.5
+
+    @classmethod
+    def of(cls, settings: Any, n_in: int, size: int) -> UNetShape:
+        """Shape of a generator of one image, from a method's settings of the same names."""
+        s = settings
+        return cls(n_in, 1, size, width=s.width, norm=s.norm, up=s.up, dropout=s.dropout)
 
 
 def depth_of(size: int) -> int:

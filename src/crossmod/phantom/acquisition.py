@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from crossmod.config import Modality, PhantomSettings
+from crossmod.config import PhantomSettings
 from crossmod.io import Image
 from crossmod.phantom.fields import coil_shading
 from crossmod.phantom.shape import FIELD_OF_VIEW_MM, Grid, centered_grid, rigid
+from crossmod.settings import Modality
 
 SLICED: tuple[Modality, ...] = ("T2w", "FLAIR", "PDw")
 MRI: tuple[Modality, ...] = ("T1w", "T1ce", "T2w", "FLAIR", "PDw")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from crossmod.config import MODALITIES, Modality, PhantomSettings
+from crossmod.config import PhantomSettings
 from crossmod.errors import InputError
 from crossmod.paths import bids_folder, modality_name, raw_scan
+from crossmod.settings import MODALITIES, Modality
 
 Group = Literal["tumour", "ms", "healthy"]
 GROUPS: tuple[Group, ...] = ("tumour", "ms", "healthy")
@@ -68,25 +70,24 @@ def plan(settings: PhantomSettings) -> list[PlannedSubject]:
     Groups come in shuffled blocks of three, so that every prefix of the list is balanced. The
     subjects that lack a scan are spread evenly for the same reason.
     """
-    offset = float(np.random.default_rng(np.random.SeedSequence((settings.seed,))).random())
-    return [_planned(settings, number, offset) for number in range(settings.subjects)]
+    return [_planned(settings, number) for number in range(settings.subjects)]
 
 
 def planned(settings: PhantomSettings, participant: str) -> PlannedSubject:
-    """One subject of the plan.
+    """One subject, which depends on its number and not on how many there are.
 
     Raises
     ------
     InputError
-        If the phantom has no such participant.
+        If no phantom has such a participant.
     """
-    for subject in plan(settings):
-        if subject.participant == participant:
-            return subject
-    raise InputError(participant, "is no subject of the phantom", "see participants.tsv")
+    if not re.fullmatch(r"sub-\d{4}", participant) or participant == "sub-0000":
+        raise InputError(participant, "is no subject of the phantom", "write sub-0001 to sub-9999")
+    return _planned(settings, int(participant.removeprefix("sub-")) - 1)
 
 
-def _planned(settings: PhantomSettings, number: int, offset: float) -> PlannedSubject:
+def _planned(settings: PhantomSettings, number: int) -> PlannedSubject:
+    offset = float(np.random.default_rng(np.random.SeedSequence((settings.seed,))).random())
     block, place = divmod(number, len(GROUPS))
     key = np.random.SeedSequence((settings.seed, block, len(_STREAMS)))
     group = GROUPS[np.random.default_rng(key).permutation(len(GROUPS))[place]]

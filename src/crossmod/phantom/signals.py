@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import Modality
 from crossmod.phantom.anatomy import Anatomy
 from crossmod.phantom.tissues import T1_RELAXIVITY, T2_RELAXIVITY, SubjectTissues, Tissue
+from crossmod.settings import Modality
 
 Sequence = Literal["spin-echo", "inversion-recovery", "spoiled-gradient-echo", "ct", "pet"]
 SEQUENCES: dict[Modality, Sequence] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import Modality, PhantomSettings
+from crossmod.config import PhantomSettings
 from crossmod.files import write_json, write_text
 from crossmod.io import write_image
 from crossmod.paths import raw_scan
@@ -18,6 +18,7 @@ from crossmod.phantom import roster
 from crossmod.phantom.anatomy import Anatomy, build_anatomy
 from crossmod.phantom.signals import Protocol, Simulator, draw_protocol
 from crossmod.phantom.tissues import SubjectTissues, draw_tissues
+from crossmod.settings import Modality
 
 TRUTH_LEVEL = 10000.0
 

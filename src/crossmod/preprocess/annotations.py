@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crossmod.config import Modality
 from crossmod.errors import InputError
 from crossmod.io import Image, read_image, same_grid, to_ras
+from crossmod.settings import Modality
 
 # How data sets write T1ce in a space entity.
 SPACE_NAMES = {"ceT1w": "T1ce", "T1Gd": "T1ce", "T1c": "T1ce"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import Modality
 from crossmod.io import Image
 from crossmod.preprocess.ants_bridge import from_ants, load_ants, to_ants
 from crossmod.preprocess.foreground import background_value, largest_component, threshold_of
 from crossmod.preprocess.resampling import Grid, resample, working_copy
+from crossmod.settings import Modality
 
 WORKING_MM = 8.0
 ITERATIONS = [30, 25, 20]

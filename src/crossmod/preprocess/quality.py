@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import Modality
 from crossmod.files import atomic_path
 from crossmod.io import Image
+from crossmod.settings import Modality
 
 PIXELS = 150
 COLORS = 96

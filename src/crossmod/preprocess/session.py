@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod import __version__
-from crossmod.config import Modality, PreprocessSettings
+from crossmod.config import PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.files import write_json
 from crossmod.hashing import hash_file
+from crossmod.intensity import Normalizer
 from crossmod.io import (
     Image,
     describe_header,
@@ -30,7 +31,6 @@ from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bia
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
 from crossmod.preprocess.field_of_view import field_of_view
 from crossmod.preprocess.foreground import brain_only_mask
-from crossmod.preprocess.intensity import Normalizer
 from crossmod.preprocess.registration import (
     COARSE_MM,
     near_brain,
@@ -46,6 +46,7 @@ from crossmod.preprocess.resampling import (
     working_copy,
 )
 from crossmod.preprocess.transforms import Matrix, write_itk
+from crossmod.settings import Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
 STAGE = "preprocess"

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.errors import InputError
 from crossmod.files import write_text
 
 Matrix = NDArray[np.float64]
@@ -57,29 +56,6 @@ def write_itk(path: Path | str, matrix: Matrix) -> None:
         "Transform: AffineTransform_double_3_3\n"
         f"Parameters: {parameters}\nFixedParameters: 0 0 0\n",
     )
-
-
-def read_itk(path: Path | str) -> Matrix:
-    """Read a linear 3-D ITK text file as a RAS matrix (fixed to moving).
-
-    Raises
-    ------
-    InputError
-        If the file is no such transform.
-    """
-    fields: dict[str, Matrix] = {}
-    try:
-        for line in Path(path).read_text(encoding="ascii").splitlines():
-            name, _, text = line.partition(":")
-            if name in ("Parameters", "FixedParameters"):
-                fields[name] = np.array(text.split(), dtype=float)
-        parameters, center = fields["Parameters"], fields["FixedParameters"]
-    except (OSError, ValueError, KeyError) as error:
-        problem = f"is no ITK text transform ({error})"
-        raise InputError(path, problem, "delete it and run again") from None
-    if parameters.size != 12 or center.size != 3:
-        raise InputError(path, "is no linear 3-D transform", "give an affine transform")
-    return from_itk(parameters, center)
 
 
 def rotation(angles_rad: tuple[float, float, float]) -> Matrix:

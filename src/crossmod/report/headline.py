@@ -17,6 +17,7 @@ from crossmod.report.tables import (
     p_value,
     score_table,
 )
+from crossmod.text import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,19 +116,18 @@ def _outcome(
 
 
 def _significance(line: dict[str, Any], gain: float) -> str:
-    tests = {"paired t": line["t_p_holm"], "Wilcoxon": line["wilcoxon_p_holm"]}
+    tests = {"paired t": line["t_p"], "Wilcoxon": line["wilcoxon_p"]}
     if line["subjects"] < FEWEST_SUBJECTS or any(math.isnan(p) for p in tests.values()):
         return f"No test is printed below {FEWEST_SUBJECTS} subjects."
     values = ", ".join(f"{name} {p_value(p)}" for name, p in tests.items())
-    alone = f"paired t {p_value(line['t_p'])}, Wilcoxon {p_value(line['wilcoxon_p'])}"
     passed = [name for name, p in tests.items() if p < LEVEL]
     verdict = {0: "is not significant", 1: f"is significant by the {listed(passed)} test alone"}
     text = verdict.get(len(passed), "is significant")
     against = ", against the model" if gain < 0 and passed else ""
     effect = f"{line['effect_size']:.2f}".replace("-", "\u2212")
     return (
-        f"At the 5 % level the difference {text}{against} (p adjusted for all comparisons by "
-        f"Holm: {values}; of this comparison alone: {alone}; effect size dz {effect})."
+        f"At the 5 % level the difference {text}{against} (p of this one comparison, not adjusted "
+        f"because it was named beforehand: {values}; effect size dz {effect})."
     )
 
 
@@ -149,31 +149,16 @@ def headline(
             continue
         region = REGION_NAMES.get(endpoint.region, endpoint.region)
         title += f": {table.subjects} test subjects, {region}, {endpoint.protocol}"
-        header = ["model", *(m.name + f" {m.unit}" * bool(m.unit) for _, m in table.columns)]
+        # One blank more, because `*` marks the best of a column.
+        header = ["model", *(f"{m.name} {m.unit}".rstrip() + " " for _, m in table.columns)]
         rows: list[list[str]] = []
         for group in table.groups:
             rows.append([group.name.partition(":")[0].lower()])
             rows += [[f"  {r.name}", *(_plain(c) for c in r.cells)] for r in group.rows]
         sentences = summary_sentences(summary, comparisons, models, task, endpoint)
-        blocks.append("\n".join([title, _columns(header, rows), *sentences[1:]]))
+        blocks.append("\n".join([title, text_table(header, rows), *sentences[1:]]))
     return "\n\n".join(blocks)
 
 
 def _plain(cell: Any) -> str:
     return f"{cell.mean} ± {cell.sd}{'*' if cell.best else ' '}" if cell.sd else f"{cell.mean} "
-
-
-def _columns(header: list[str], rows: list[list[str]]) -> str:
-    """Text in columns, numbers to the right; `*` marks the best of a column."""
-    full = [header, *(row + [""] * (len(header) - len(row)) for row in rows)]
-    full[0] = [header[0], *(name + " " for name in header[1:])]
-    widths = [max(len(row[i]) for row in full) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in full
-    )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from pydantic import ValidationError
 
 from crossmod.data.contract import DataContract
 from crossmod.errors import ContractError
@@ -125,7 +124,7 @@ def load_model(path: Path | str, device: str | None = None) -> LoadedModel:
         for network in method.networks.values():
             network.to(device)
         method.load_state_dict(content["weights"])
-    except (AttributeError, ValidationError, *_UNREADABLE) as error:
+    except (AttributeError, *_UNREADABLE) as error:
         problem = f"does not fit its own settings ({' '.join(str(error).split())[:200]})"
         raise ContractError(path, problem, _REMEDY) from None
 

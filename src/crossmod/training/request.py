@@ -9,13 +9,13 @@ from statistics import median
 from typing import Any
 
 import crossmod
-from crossmod.config import TaskSettings, TrainingSettings
 from crossmod.data.contract import DataContract
 from crossmod.data.dataset import Member, SliceDataset
 from crossmod.data.store import Store
 from crossmod.errors import ContractError
 from crossmod.hashing import hash_code, hash_file, hash_settings
 from crossmod.methods import module_name
+from crossmod.settings import TaskSettings, TrainingSettings
 
 PACKAGE = Path(crossmod.__file__).parent
 TRAINING_CODE = ("methods/base.py", "data/*.py", "losses/*.py", "nets/*.py", "training/*.py")
@@ -64,7 +64,7 @@ class TrainRequest:
         files = sorted(path for pattern in patterns for path in PACKAGE.glob(pattern))
         return hash_settings(
             {
-                "task": self.task.model_dump(mode="json"),
+                "task": self.task.to_dict(),
                 "model": self.model,
                 "seed": self.seed,
                 "train": [hash_file(path) for path in self.train_manifests],

@@ -1,0 +1,80 @@
+"""Study files: how they are found, laid over the default study, and refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from crossmod.checking import first_fault
+from crossmod.config import Study
+from crossmod.errors import ConfigError
+
+DATA_DIR_VARIABLE = "CROSSMOD_DATA_DIR"
+DEFAULT_STUDY = Path("config/config.yaml")
+
+
+def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Study:
+    """Load, complete and check a study.
+
+    Parameters
+    ----------
+    overrides : mapping, optional
+        Keys given on the command line (Snakemake's `config`). If they name a study, they are
+        the study; otherwise they are laid over the default study.
+    path : path, optional
+        Study file to start from.
+
+    Raises
+    ------
+    ConfigError
+        With the full key path, and the nearest known key for an unknown one.
+    """
+    given = dict(overrides or {})
+    if path is None and "study" not in given:
+        path = DEFAULT_STUDY
+    base = read_yaml(path) if path is not None else {}
+    merged = {**base, **given}
+    if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given and not _is_phantom(merged):
+        merged["data_dir"] = os.environ[DATA_DIR_VARIABLE]
+    return parse_study(merged, where=path or "the configuration")
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader (no Python objects)."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = yaml.safe_load(stream)
+    except FileNotFoundError:
+        raise ConfigError(path, "does not exist", "check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = f"is no YAML ({' '.join(str(error).split())})"
+        raise ConfigError(path, problem, "mend the line named") from None
+    if not isinstance(content, dict):
+        raise ConfigError(path, "holds no keys", "see config/README.md")
+    return content
+
+
+def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:
+    """Check the content of a study file; the first fault becomes a `ConfigError`."""
+    try:
+        study = Study(**content)
+    except ValidationError as error:
+        problem, hint = first_fault(error, Study)
+        raise ConfigError(where, problem, hint or "see config/README.md") from None
+    if study.dataset.layout == "phantom" and study.data_dir is not None:
+        remedy = "leave it away, or name a study file of your own (--configfile)"
+        raise ConfigError(where, "data_dir is set, but the phantom makes its own data", remedy)
+    if study.dataset.layout != "phantom" and study.data_dir is None:
+        remedy = f"set it there, with --config data_dir=..., or in {DATA_DIR_VARIABLE}"
+        raise ConfigError(where, "data_dir is not set", remedy)
+    return study
+
+
+def _is_phantom(content: Mapping[str, Any]) -> bool:
+    dataset = content.get("dataset")
+    return isinstance(dataset, Mapping) and dataset.get("layout") == "phantom"
