@@ -30,7 +30,7 @@ def request_of(stores: list[Path]) -> Callable[..., Any]:
 
     def make(method: str, settings: dict[str, Any] | None = None, **training: Any) -> TrainRequest:
         known = [field.name for field in fields(settings_class(method))]
-        small = {"width": 4} if "width" in known else {}
+        small = {key: size for key, size in {"width": 4, "trees": 4}.items() if key in known}
         own = settings_class(method)(**{**small, **(settings or {})}).to_dict()
         defaults = {"epochs": 3, "validate_every": 2, "steps_per_epoch": 2, "batch_size": 2}
         return TrainRequest(

@@ -35,7 +35,7 @@ def new(name: str, seed: int = 0, inputs: Inputs = INPUTS, **settings: Any) -> A
     """Small instance of a method, able to learn."""
     seed_everything(seed)
     known = [field.name for field in fields(settings_class(name))]
-    small = {"width": 8} if "width" in known else {}
+    small = {key: size for key, size in {"width": 8, "trees": 4}.items() if key in known}
     method = build(name, {**small, **settings}, inputs)
     if isinstance(method, GradientMethod):
         method.optimizers = method.make_optimizers()
@@ -65,7 +65,7 @@ def learn(method: Method, steps: int = 1) -> list[dict[str, float]]:
 
 
 def test_finds_all_methods() -> None:
-    assert CLASSICAL == ["brain-mean", "copy-source", "linear-regression"]
+    assert CLASSICAL == ["brain-mean", "copy-source", "linear-regression", "replica"]
     assert GRADIENT == ["fd-gan", "milr", "pix2pix", "sgan", "unet"]
 
 
