@@ -135,6 +135,12 @@ def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
         assert [len(task.sources) for task in study.tasks] == [2, 1, 3]
         grids = {m.own.get("laf_grid", 2) for m in study.models.values() if m.method == "fd-gan"}
         assert grids == {1, 2, 4, 8, 16}
+        judges = {
+            (m.own.get("discriminator_width") or m.own.get("width", 64))
+            for m in study.models.values()
+            if m.method in ("fd-gan", "pix2pix", "sgan")
+        }
+        assert len(judges) == 1
         summed = study.models["pix2pix-sum"].own["lambda_l1"]
         assert summed == pytest.approx(0.1 * study.slices.size**2)
 

@@ -62,7 +62,8 @@ class FDGAN(AdversarialMethod):
 
     def _discriminator(self) -> nn.Module:
         kind = PatchGAN if self.settings.discriminator == "patch" else GlobalDiscriminator
-        return kind(self.inputs.channels + 1, self.inputs.size, width=self.settings.width)
+        width = self.settings.discriminator_width or self.settings.width
+        return kind(self.inputs.channels + 1, self.inputs.size, width=width)
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator."""

@@ -16,7 +16,9 @@ class MethodSettings(Settings):
     """FD-GAN. What the paper says is the default; where it is silent, MUNIT's value is."""
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
-    """Channels of the first block of every encoder and of the discriminator."""
+    """Channels of the first block of every encoder."""
+    discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
+    """Channels of the first block of the discriminator; by default as many as the generator's."""
     residual_blocks: Annotated[int, Limits(ge=1, le=16)] = 4
     """Residual blocks of each encoder and of the decoder."""
     laf_grid: Literal[1, 2, 4, 8, 16] = 2

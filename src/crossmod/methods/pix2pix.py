@@ -31,11 +31,9 @@ class Pix2Pix(AdversarialMethod):
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
         shape = UNetShape.of(settings, inputs.channels, inputs.size)
-        n_in = inputs.channels + 1
-        self.networks = {
-            "generator": UNet(shape),
-            "discriminator": PatchGAN(n_in, inputs.size, width=settings.width, norm=settings.norm),
-        }
+        width = settings.discriminator_width or settings.width
+        judge = PatchGAN(inputs.channels + 1, inputs.size, width=width, norm=settings.norm)
+        self.networks = {"generator": UNet(shape), "discriminator": judge}
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator."""

@@ -41,7 +41,9 @@ class SGAN(AdversarialMethod):
                 norm=s.norm,
                 up=s.up,
             ),
-            "discriminator": PatchGAN(inputs.channels + 1, inputs.size, width=s.width),
+            "discriminator": PatchGAN(
+                inputs.channels + 1, inputs.size, width=s.discriminator_width or s.width
+            ),
         }
         self.filters = oriented_filters(s.orientations, s.sigma)
 

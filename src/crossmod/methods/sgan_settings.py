@@ -20,7 +20,9 @@ class MethodSettings(Settings):
     """
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
-    """Channels of the first block of generator and discriminator."""
+    """Channels of the first block of the generator."""
+    discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
+    """Channels of the first block of the discriminator; by default as many as the generator's."""
     residual_blocks: Annotated[int, Limits(ge=1, le=16)] = 9
     """Residual blocks of the generator (assumed)."""
     norm: Literal["batch", "instance"] = "instance"
