@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from crossmod.planning import Plan
 
 Level = Literal["ok", "warning", "error"]
-PYTHONS = ((3, 11), (3, 13))  # from the first on, before the last; as in pyproject.toml
 JOB_GB = 4.0  # the largest `mem_mb` of the rules
 CONDA = (24, 7, 1)  # Snakemake 9 asks for it
 SKEW_S = 2.0  # more would put files into the future
@@ -61,7 +60,7 @@ def examine(study: str, data_dir: str | None = None, folder: Path = Path()) -> l
         Where the study would be started.
     """
     findings = [
-        check_python(sys.version_info[:2]),
+        check_python(platform.python_version(), metadata("crossmod")["Requires-Python"]),
         check_packages(requires("crossmod") or [], read_lock(folder / LOCK), version_of),
         check_project(folder, find_spec(PROGRESS_PLUGIN) is not None),
         check_cores(machine.cores()),
@@ -105,12 +104,13 @@ def as_json(findings: Sequence[Finding]) -> str:
     return json.dumps(content, indent=2)
 
 
-def check_python(found: tuple[int, ...]) -> Finding:
+def check_python(found: str, wanted: str) -> Finding:
     """Whether this Python is one the packages are made for."""
-    text = ".".join(map(str, found))
-    if PYTHONS[0] <= found < PYTHONS[1]:
-        return Finding("python", "ok", text)
-    return Finding("python", "error", f"{text}, not 3.11 or 3.12", "install Python 3.11")
+    from packaging.specifiers import SpecifierSet
+
+    if SpecifierSet(wanted).contains(found, prereleases=True):
+        return Finding("python", "ok", found)
+    return Finding("python", "error", f"{found}, not {wanted}", "install Python 3.11")
 
 
 def read_lock(path: Path) -> dict[str, str]:

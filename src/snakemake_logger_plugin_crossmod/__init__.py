@@ -165,7 +165,7 @@ class LogHandler(LogHandlerBase):
         """Learn how many jobs fit side by side, which Snakemake tells before what they are."""
         progress = self._study()
         progress.cores = min(facts.get("cores") or facts.get("nodes") or progress.cores, 1000)
-        self._provided = dict(facts.get("provided_resources") or {})
+        self._provided = dict(facts.get("provided_resources") or self._provided)
 
     def _planned(self, stats: dict[str, int]) -> None:
         progress = self._study()

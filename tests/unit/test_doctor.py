@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from crossmod.cli import main
 from crossmod.doctor import Finding
 from crossmod.planning import make_plan
 
+ROOT = Path(__file__).parents[2]
 THREE = ["T1w", "T2w", "FLAIR"]
 
 
@@ -23,9 +25,9 @@ def versions(**found: str):
 @pytest.mark.parametrize(
     ("found", "level", "said"),
     [
-        (doctor.check_python((3, 11)), "ok", "3.11"),
-        (doctor.check_python((3, 10)), "error", "3.10, not"),
-        (doctor.check_python((3, 13)), "error", "3.13, not"),
+        (doctor.check_python("3.11.7", ">=3.11,<3.13"), "ok", "3.11.7"),
+        (doctor.check_python("3.10.2", ">=3.11,<3.13"), "error", "3.10.2, not >=3.11"),
+        (doctor.check_python("3.13.0", ">=3.11,<3.13"), "error", "3.13.0, not"),
         (doctor.check_cores(4), "ok", "4"),
         (doctor.check_cores(1), "warning", "only one"),
         (doctor.check_memory(16.0, 4), "ok", "16.0 GB"),
@@ -49,6 +51,13 @@ def test_a_check_of_measured_values(found: Finding, level: str, said: str) -> No
     assert found.level == level
     assert said in found.text
     assert bool(found.remedy) == (level != "ok")
+
+
+def test_the_memory_of_a_job_is_the_largest_that_a_rule_claims() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    claims = [int(claim) for claim in re.findall(r"mem_mb=(\d+)", rules)]
+    assert len(claims) == 6
+    assert max(claims) == doctor.JOB_GB * 1000
 
 
 NEEDED = ["numpy>=2,<2.4", "colour; extra == 'plots'"]
@@ -76,7 +85,7 @@ def test_many_packages_are_told_shortly() -> None:
 
 
 def test_the_lock_of_the_project_is_read_and_a_build_is_no_other_version(tmp_path) -> None:
-    lock = doctor.read_lock(Path(__file__).parents[2] / "requirements.lock")
+    lock = doctor.read_lock(ROOT / "requirements.lock")
     assert lock["torch"] == doctor.version_of("torch")
     assert doctor.read_lock(tmp_path / "none") == {}
     assert doctor.version_of("no-such-package") is None

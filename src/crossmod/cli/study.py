@@ -21,10 +21,10 @@ def add_commands(commands: Commands) -> None:
         add_study(parser)
         if name == "estimate":
             parser.add_argument(
-                "--json",
+                "--save",
                 type=Path,
                 metavar="FILE",
-                help="write the expected seconds of every kind of job there, too",
+                help="write the expected seconds of every kind of job as JSON",
             )
 
     text = "check that this machine can run a study"
@@ -47,8 +47,8 @@ def _estimate(arguments: Arguments) -> None:
     from crossmod.progress import write_expectation
 
     found = estimate(make_plan(study_of(arguments)))
-    if arguments.json:
-        write_expectation(arguments.json, found.expectation)
+    if arguments.save:
+        write_expectation(arguments.save, found.expectation)
     show(arguments, estimate_text(found))
 
 
