@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossmod import machine
 from crossmod.files import read_json, read_rows
 from crossmod.planning import Plan, Run
-from crossmod.progress import USUAL_SECONDS, Expectation
+from crossmod.progress import USUAL_SECONDS, Expectation, StudyProgress
 from crossmod.stages import LOGS, benchmark_files
 from crossmod.text import text_table
 
@@ -59,6 +60,13 @@ class Estimate:
         stages = {stage: seconds / count for stage, (count, seconds) in self.jobs.items()}
         return Expectation(stages, runs)
 
+    def seconds_on(self, cores: int) -> float:
+        """Seconds from start to end on so many cores."""
+        progress = StudyProgress(cores, self.expectation)
+        counts = {stage: count for stage, (count, _) in self.jobs.items()}
+        progress.plan({**counts, "train": len(self.costs)}, now=0)
+        return progress.seconds_left(0)
+
 
 def estimate(plan: Plan) -> Estimate:
     """Estimate a study: from measurements of its earlier jobs where there are any."""
@@ -84,6 +92,7 @@ def estimate_text(found: Estimate) -> str:
         for name, cost in models.items()
     ]
     core_seconds = sum(s for _, s in jobs.values()) + sum(c.seconds for c in costs.values())
+    here = machine.cores()
     participants = {session.participant for session in plan.sessions.values()}
     tasks = ", ".join(task.id for task in plan.study.tasks)
     return "\n".join(
@@ -96,8 +105,8 @@ def estimate_text(found: Estimate) -> str:
                 ["model", "Mparameters", "TFLOP to train", "GB", "core time per run"], model_rows
             ),
             f"expected, if nothing is done yet: {core_seconds / 3600:.2f} core hours "
-            f"({_clock(core_seconds / 2)} on 2 cores), {found.disk_bytes / 1e9:.1f} GB of disk; "
-            f"report: {plan.paths.report}",
+            f"({_clock(found.seconds_on(here))} on the {here} cores here), "
+            f"{found.disk_bytes / 1e9:.1f} GB of disk; report: {plan.paths.report}",
         ]
     )
 

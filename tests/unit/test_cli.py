@@ -12,6 +12,7 @@ import pytest
 
 from crossmod.cli import main, make_parser
 from crossmod.config import PhantomSettings
+from crossmod.status import Status, guarded
 from tests.conftest import write_scan
 
 STAGES = {
@@ -103,6 +104,26 @@ def test_a_stage_tells_what_it_does_and_how_it_ended(tmp_path, capsys) -> None:
     assert lines[2] == "crossmod phantom: subject 2 of 2: sub-0002"
     for line, subject in zip(lines[1::2], ("sub-0001", "sub-0002"), strict=True):
         assert re.fullmatch(rf"crossmod phantom: wrote .*/{subject} \(\d+\.\d s\)", line)
+
+
+def test_the_sessions_of_a_batch_are_counted(tmp_path, monkeypatch, capsys, caplog) -> None:
+    def batch(model: Path, sessions: list, *_: Path) -> None:
+        guarded("synthesize", "sub-1", lambda: Status("synthesize", "sub-1"))
+        guarded("synthesize", "sub-2", lambda: Status("synthesize", "sub-2", "failed", "empty"))
+
+    monkeypatch.setattr("crossmod.synthesis.synthesize_batch", batch)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["synthesize-batch", "--model", "m.pt", "--preprocessed", "a", "b"]
+    arguments += ["--slices", "c", "d", "--output-dir", "o", "--output", "o/status.json"]
+    assert main(arguments) == 0
+    said = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said[:3] == [
+        "2 sessions with m.pt",
+        "1 of 2: sub-1 done (0.0 s), about 5 s left",
+        "2 of 2: sub-2 left out: empty",
+    ]
+    guarded("preprocess", "sub-3", lambda: Status("preprocess", "sub-3", "failed", "dark"))
+    assert caplog.messages[-1] == "sub-3 left out: dark"
 
 
 def test_quiet_prints_errors_and_verbose_where_they_arose(tmp_path, monkeypatch, capsys) -> None:

@@ -13,7 +13,8 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 from snakemake_interface_logger_plugins.tests import MockOutputSettings, TestLogHandlerBase
 
-from snakemake_logger_plugin_crossmod import LogHandler, StatusLine, tail
+from snakemake_logger_plugin_crossmod import LogHandler
+from snakemake_logger_plugin_crossmod.lines import StatusLine, tail
 
 
 class TestContract(TestLogHandlerBase):

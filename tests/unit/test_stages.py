@@ -1,5 +1,7 @@
 """What a study needs beside its runs: estimates, curves for DVC, benchmark files."""
 
+import re
+
 import pytest
 
 from crossmod.cli import main
@@ -52,7 +54,10 @@ def test_a_measured_training_replaces_the_one_computed(bids, study_of, tmp_path,
     assert found.seconds("train", unet) == 4000.5
     assert found.seconds("train", mean) < 100
     assert found.seconds("slices") == 2.5
-    assert "1:06:40" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "1:06:40" in text
+    # However many cores there are, that training runs on its own.
+    assert re.search(r"\(1:0\d:\d\d on the \d+ cores here\)", text)
 
 
 def test_the_disk_space_grows_with_subjects_and_voxels(bids, study_of) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossmod.errors import InputError
 from crossmod.locks import stage_lock
+from crossmod.progress import duration
 
 if TYPE_CHECKING:
     from crossmod.config import Study
@@ -157,8 +158,32 @@ def show(arguments: Arguments, text: str) -> None:
         print(text)
 
 
+class SessionCount(logging.Filter):
+    """Numbers the messages on the sessions of a batch, and adds the time left.
+
+    What a stage makes of a session is logged by `crossmod.status` alone; counting here keeps the
+    stages, whose source files decide when results are made again, free of it.
+    """
+
+    def __init__(self, total: int) -> None:
+        super().__init__()
+        self._total, self._done, self._began = total, 0, time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record; let it pass."""
+        self._done += 1
+        left = self._total - self._done
+        record.msg = f"{self._done} of {self._total}: {record.msg}"
+        if left > 0:
+            seconds = (time.monotonic() - self._began) / self._done * left
+            record.msg += f", about {duration(seconds)} left"
+        return True
+
+
 @contextmanager
-def stage(what: str, output: Path, written: Path | None = None) -> Iterator[None]:
+def stage(
+    what: str, output: Path, *, written: Path | None = None, sessions: int = 0
+) -> Iterator[None]:
     """Tell what a stage does, hold the lock of its output, and tell how it ended.
 
     Parameters
@@ -169,9 +194,17 @@ def stage(what: str, output: Path, written: Path | None = None) -> Iterator[None
         The output that names the job.
     written : path, optional
         What to name at the end, if that is another path.
+    sessions : int
+        How many sessions a batch has; their messages are numbered.
     """
     log.info("%s", what)
     began = time.monotonic()
+    status_log, count = logging.getLogger("crossmod.status"), SessionCount(sessions)
     with stage_lock(output):
-        yield
+        if sessions:
+            status_log.addFilter(count)
+        try:
+            yield
+        finally:
+            status_log.removeFilter(count)
     log.info("wrote %s (%.1f s)", written or output, time.monotonic() - began)

@@ -161,7 +161,8 @@ def _synthesize_batch(arguments: Arguments) -> None:
     from crossmod.synthesis import synthesize_batch
 
     sessions = list(zip(arguments.preprocessed, arguments.slices, strict=True))
-    with stage(f"{len(sessions)} sessions with {arguments.model}", arguments.output):
+    what = f"{len(sessions)} sessions with {arguments.model}"
+    with stage(what, arguments.output, sessions=len(sessions)):
         synthesize_batch(arguments.model, sessions, arguments.output_dir, arguments.output)
 
 

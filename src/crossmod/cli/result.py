@@ -63,8 +63,8 @@ def _evaluate(arguments: Arguments) -> None:
         sensitivity=arguments.sensitivity,
         **arguments.keys,
     )
-    what = f"{len(request.preprocessed)} sessions of {request.model}"
-    with stage(what, arguments.output):
+    count = len(request.preprocessed)
+    with stage(f"{count} sessions of {request.model}", arguments.output, sessions=count):
         evaluate_batch(request, arguments.output, arguments.status)
 
 
