@@ -33,7 +33,7 @@ rule all:
 
 
 onstart:
-    shell("crossmod estimate {STUDY_JSON:q}")
+    shell("crossmod estimate {STUDY_JSON:q} --save {EXPECTATION_FILE:q}")
 
 
 onsuccess:

@@ -1,11 +1,15 @@
 """What a study needs beside its runs: estimates, curves for DVC, benchmark files."""
 
+import re
+
 import pytest
 
-from crossmod.estimate import _clock, job_seconds
+from crossmod.cli import main
+from crossmod.estimate import _clock, disk_bytes, job_seconds
 from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
+from crossmod.progress import read_expectation
 from crossmod.stages import benchmark_files, report_request
 from crossmod.summary_text import index_text
 from crossmod.text import text_table
@@ -37,6 +41,35 @@ def test_measured_times_replace_the_usual_ones(bids, study_of, tmp_path) -> None
         write_rows(path, ("s", "max_rss"), [{"s": "100.5", "max_rss": "10"}])
     assert benchmark_files(plan)["preprocess"] == (log.relative_to(tmp_path),)
     assert job_seconds(plan)["preprocess"] == (8, pytest.approx(804))
+
+
+def test_a_measured_training_replaces_the_one_computed(bids, study_of, tmp_path, capsys) -> None:
+    study = study_of(bids({f"sub-{i}": THREE for i in range(8)}))
+    plan = make_plan(study)
+    unet, mean = plan.runs
+    log = tmp_path / "logs" / study.study / "train" / f"{unet}.tsv"
+    write_rows(log, ("s", "max_rss"), [{"s": "4000.5", "max_rss": "10"}])
+    assert main(["estimate", study.model_dump_json(), "--save", "expected.json"]) == 0
+    found = read_expectation(tmp_path / "expected.json")
+    assert found.seconds("train", unet) == 4000.5
+    assert found.seconds("train", mean) < 100
+    assert found.seconds("slices") == 2.5
+    text = capsys.readouterr().out
+    assert "1:06:40" in text
+    # However many cores there are, that training runs on its own.
+    assert re.search(r"\(1:0\d:\d\d on the \d+ cores here\)", text)
+
+
+def test_the_disk_space_grows_with_subjects_and_voxels(bids, study_of) -> None:
+    def needed(subjects: int, name: str, **changes) -> float:
+        root = bids({f"sub-{i}": THREE for i in range(subjects)})
+        plan = make_plan(study_of(root, dataset={"name": name}, study=name, **changes))
+        return disk_bytes(plan, {})
+
+    few = needed(8, "few")
+    assert needed(16, "many") == pytest.approx(2 * few, rel=0.3)
+    assert needed(16, "fine", preprocess={"spacing_mm": 0.5}) > 3 * few
+    assert 8 * 3 * 130 * 32**2 * 4 < few < 1e9
 
 
 def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
