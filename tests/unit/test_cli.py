@@ -96,6 +96,13 @@ def test_quiet_prints_nothing_and_verbose_more(place, tmp_path, capsys) -> None:
     assert "subjects=24" in said["-v"].err
 
 
+def test_quiet_still_prints_results(capsys) -> None:
+    assert main(["-q", "methods"]) == 0
+    said = capsys.readouterr()
+    assert "pix2pix" in said.out
+    assert said.err == ""
+
+
 def test_a_stage_tells_what_it_does_and_how_it_ended(tmp_path, capsys) -> None:
     settings = json.dumps({"subjects": 2, "resolution_mm": 4, "modalities": ["T1w"]})
     assert main(["phantom", "--settings", settings, "--output-dir", str(tmp_path)]) == 0

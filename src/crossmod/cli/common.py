@@ -95,7 +95,7 @@ def add_verbosity(parser: argparse.ArgumentParser, default: Any) -> None:
         dest="level",
         const=logging.ERROR,
         default=default,
-        help="print nothing but errors",
+        help="no messages, only results and errors",
     )
     options.add_argument(
         "-v",
@@ -150,12 +150,6 @@ def settings_of(model: Any, content: Any, option: str) -> Any:
         raise InputError(option, str(error), "see config/README.md") from None
     log.debug("%s %s", option, settings)
     return settings
-
-
-def show(arguments: Arguments, text: str) -> None:
-    """Print a result on standard output, unless nothing but errors is wanted."""
-    if arguments.level < logging.ERROR:
-        print(text)
 
 
 class SessionCount(logging.Filter):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from crossmod.cli.common import Arguments, Commands, parse_json, settings_of, show, stage
+from crossmod.cli.common import Arguments, Commands, parse_json, settings_of, stage
 from crossmod.errors import InputError
 from crossmod.settings import MODALITIES
 
@@ -119,7 +119,7 @@ def _add_synthesize(commands: Commands) -> None:
 def _methods(arguments: Arguments) -> None:
     from crossmod.summary_text import methods_text
 
-    show(arguments, methods_text())
+    print(methods_text())
 
 
 def _check_model(content: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossmod.cli.common import Arguments, Commands, add_study, parse_json, show, stage, study_of
+from crossmod.cli.common import Arguments, Commands, add_study, parse_json, stage, study_of
 from crossmod.cli.model import add_sessions
 
 
@@ -90,4 +90,4 @@ def _report(arguments: Arguments) -> None:
 def _headline(arguments: Arguments) -> None:
     from crossmod.stages import headline_text
 
-    show(arguments, headline_text(study_of(arguments)))
+    print(headline_text(study_of(arguments)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from crossmod.cli.common import Arguments, Commands, Ended, add_study, show, study_of
+from crossmod.cli.common import Arguments, Commands, Ended, add_study, study_of
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def _index(arguments: Arguments) -> None:
     from crossmod.planning import make_plan
     from crossmod.summary_text import index_text
 
-    show(arguments, index_text(make_plan(study_of(arguments))))
+    print(index_text(make_plan(study_of(arguments))))
 
 
 def _estimate(arguments: Arguments) -> None:
@@ -49,14 +49,14 @@ def _estimate(arguments: Arguments) -> None:
     found = estimate(make_plan(study_of(arguments)))
     if arguments.save:
         write_expectation(arguments.save, found.expectation)
-    show(arguments, estimate_text(found))
+    print(estimate_text(found))
 
 
 def _doctor(arguments: Arguments) -> None:
     from crossmod.doctor import as_json, as_text, examine, stops
 
     findings = examine(arguments.study, arguments.data_dir)
-    show(arguments, as_json(findings) if arguments.json else as_text(findings))
+    print(as_json(findings) if arguments.json else as_text(findings))
     if stops(findings):
         if arguments.level >= logging.ERROR:
             log.error("%s", as_text([f for f in findings if f.level == "error"]))
