@@ -60,6 +60,7 @@ def _add_study_commands(commands: Any) -> None:
     for name, run, text in (
         ("index", _index, "list scans and split the subjects of a study"),
         ("estimate", _estimate, "print what a study will cost: jobs, parameters, memory, hours"),
+        ("describe", _describe, "print the methods of a study in words, with references"),
         ("headline", _headline, "print the headline table of a finished study"),
     ):
         parser = _command(commands, name, run, text)
@@ -198,6 +199,13 @@ def _estimate(arguments: Arguments) -> None:
     from crossmod.planning import make_plan
 
     print(estimate_text(make_plan(_study(arguments))))
+
+
+def _describe(arguments: Arguments) -> None:
+    from crossmod.description import description_text
+    from crossmod.planning import make_plan
+
+    print(description_text(make_plan(_study(arguments))))
 
 
 def _headline(arguments: Arguments) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import write_scan
 
 STAGES = {
     "index", "estimate", "headline", "methods", "phantom", "preprocess", "slices", "train",
-    "synthesize", "synthesize-batch", "evaluate", "summarize", "report",
+    "synthesize", "synthesize-batch", "evaluate", "summarize", "report", "describe",
 }  # fmt: skip
 
 
