@@ -18,7 +18,18 @@ rule report:
         code=code("report"),
         env="envs/analysis.yaml",
     output:
-        page=PLAN.paths.report,
+        page=report(
+            PLAN.paths.report,
+            caption="../workflow/report/report.rst",
+            category="Report",
+            labels={"page": "study"},
+        ),
+        quality=report(
+            PLAN.paths.quality,
+            caption="../workflow/report/quality.rst",
+            category="Report",
+            labels={"page": "quality control"},
+        ),
     log:
         f"logs/{STUDY.study}/report.log",
     benchmark:

@@ -259,3 +259,8 @@ class StudyPaths:
     def report(self) -> Path:
         """The report."""
         return self.root / "report" / "index.html"
+
+    @property
+    def quality(self) -> Path:
+        """Quality-control pictures of preprocessing on one page."""
+        return self.root / "report" / "quality.html"

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -46,18 +45,17 @@ class Browser:
         os.close(write_there)
         self._number, self._rest, self._session = 0, b"", ""
         self.messages: list[dict[str, Any]] = []
-        target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
-        arguments = {"targetId": target["targetId"], "flatten": True}
-        self._session = self.call("Target.attachToTarget", **arguments)["sessionId"]
+        targets = self.call("Target.getTargets")["targetInfos"]
+        page = next(target["targetId"] for target in targets if target["type"] == "page")
+        answer = self.call("Target.attachToTarget", targetId=page, flatten=True)
+        self._session = answer["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def __enter__(self) -> Browser:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.wait()
         os.close(self._read_here)

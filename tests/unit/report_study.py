@@ -75,10 +75,11 @@ class StudyMaker:
             tables=self.results / "tables",
             runs=runs,
             output=self.results / "report" / "index.html",
+            quality=self.results / "report" / "quality.html",
             preprocessed=preprocessed,
             benchmarks=benchmarks,
             command="snakemake --cores all --configfile config/studies/demo.yaml",
-            description=Description((("Data", f"Heads of {HOSTILE} [1]."),), (f"{HOSTILE}, 2020.",)),
+            description=Description((("Data", f"Of {HOSTILE} [1]."),), (f"{HOSTILE}, 2020.",)),
         )
 
     def role(self, person: str, fold: int) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_THUMBNAILS = 60
-THUMBNAIL_WIDTH = 520
+THUMBNAIL_WIDTH, LARGE_WIDTH = 520, 1100
 FOLD_ABOVE = 12
 """Longer lists are folded."""
 ANCHORS = 17
@@ -51,7 +51,7 @@ REGION_METRICS = ("psnr", "ssim", "mae")
 
 
 def write_report(request: ReportRequest) -> None:
-    """Write one self-contained page about a study.
+    """Write a self-contained page about a study, and one of its quality-control pictures.
 
     Parameters
     ----------
@@ -79,14 +79,16 @@ def write_report(request: ReportRequest) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html")
     style, script = (
         Markup((folder / name).read_text(encoding="utf-8")) for name in ("page.css", "viewer.js")
     )
     # The page runs this script and no other: not one that a name or a reason might smuggle in.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     files = {"style": style, "script": script, "script_hash": f"sha256-{digest}"}
-    write_text(request.output, page.render(**files, **page_content(study)))
+    content = {**files, **page_content(study)}
+    write_text(request.output, environment.get_template("page.html").render(content))
+    content["thumbnails"] = _thumbnails(study, LARGE_WIDTH)
+    write_text(request.quality, environment.get_template("quality.html").render(content))
 
 
 def page_content(study: StudyFiles) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "unserved": records.unserved(study),
         "unscored": [{"what": row["session"], **row} for row in study.unscored],
         "notes": records.notes(study),
-        "thumbnails": _thumbnails(study),
+        "thumbnails": _thumbnails(study, THUMBNAIL_WIDTH),
         "thumbnail_limit": MOST_THUMBNAILS,
         "fold_above": FOLD_ABOVE,
         "most_lines": MOST_LINES,
@@ -215,14 +217,14 @@ def _score_tables(study: StudyFiles, task: Task) -> dict[str, ScoreTable | None]
     }
 
 
-def _thumbnails(study: StudyFiles) -> list[tuple[str, Picture]]:
+def _thumbnails(study: StudyFiles, width: int) -> list[tuple[str, Picture]]:
     """Small quality-control pictures by session, failed sessions first."""
     ordered = sorted(study.preprocessed.items(), key=lambda item: (item[1][0].ok, item[0]))
     with_figure = [(k, s, f) for k, (s, f) in ordered if "figure" in s.outputs]
     found = []
     for key, status, file in with_figure[:MOST_THUMBNAILS]:
         path = status.path("figure", file)
-        picture = file_picture(path, f"Preprocessing of {key}", THUMBNAIL_WIDTH)
+        picture = file_picture(path, f"Preprocessing of {key}", width)
         if picture is not None:
             found.append((key, picture))
     return found

@@ -87,6 +87,8 @@ class ReportRequest:
         In the order in which models are listed.
     output : path
         The page to write.
+    quality : path
+        The page of quality-control pictures to write.
     preprocessed : tuple of path
         Status files of preprocessing.
     manifests : tuple of path
@@ -109,6 +111,7 @@ class ReportRequest:
     tables: Path
     runs: tuple[RunFiles, ...]
     output: Path
+    quality: Path
     preprocessed: tuple[Path, ...] = ()
     manifests: tuple[Path, ...] = ()
     benchmarks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
