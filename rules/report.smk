@@ -22,13 +22,19 @@ rule report:
             PLAN.paths.report,
             caption="../workflow/report/report.rst",
             category="Report",
-            labels={"page": "study"},
+            labels={"page": "3 with movable images"},
+        ),
+        overview=report(
+            PLAN.paths.beside_report("overview"),
+            caption="../workflow/report/overview.rst",
+            category="Report",
+            labels={"page": "1 overview"},
         ),
         quality=report(
-            PLAN.paths.quality,
+            PLAN.paths.beside_report("quality"),
             caption="../workflow/report/quality.rst",
             category="Report",
-            labels={"page": "quality control"},
+            labels={"page": "2 quality control"},
         ),
     log:
         f"logs/{STUDY.study}/report.log",

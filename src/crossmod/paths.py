@@ -260,7 +260,6 @@ class StudyPaths:
         """The report."""
         return self.root / "report" / "index.html"
 
-    @property
-    def quality(self) -> Path:
-        """Quality-control pictures of preprocessing on one page."""
-        return self.root / "report" / "quality.html"
+    def beside_report(self, page: str) -> Path:
+        """Smaller pages: `overview`, the report without movable images, and `quality`."""
+        return self.report.with_name(f"{page}.html")

@@ -75,7 +75,6 @@ def report_request(study: Study) -> ReportRequest:
         tables=paths.summary("scores").parent,
         runs=tuple(_run_files(plan, run) for run in plan.runs.values()),
         output=paths.report,
-        quality=paths.quality,
         preprocessed=tuple(paths.preprocessed(key).status for key in plan.used_sessions),
         manifests=tuple(paths.slices(key) for key in plan.used_sessions),
         benchmarks=benchmark_files(plan),

@@ -75,7 +75,6 @@ class StudyMaker:
             tables=self.results / "tables",
             runs=runs,
             output=self.results / "report" / "index.html",
-            quality=self.results / "report" / "quality.html",
             preprocessed=preprocessed,
             benchmarks=benchmarks,
             command="snakemake --cores all --configfile config/studies/demo.yaml",

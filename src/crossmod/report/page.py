@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 MOST_THUMBNAILS = 60
 THUMBNAIL_WIDTH, LARGE_WIDTH = 520, 1100
+# Snakemake shows pages inside its own; Chromium refuses those of more than 2 MB there.
+OVERVIEW, QUALITY = "overview.html", "quality.html"
 FOLD_ABOVE = 12
 """Longer lists are folded."""
 ANCHORS = 17
@@ -85,10 +87,15 @@ def write_report(request: ReportRequest) -> None:
     # The page runs this script and no other: not one that a name or a reason might smuggle in.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     files = {"style": style, "script": script, "script_hash": f"sha256-{digest}"}
-    content = {**files, **page_content(study)}
-    write_text(request.output, environment.get_template("page.html").render(content))
+    content = {**files, **page_content(study), "movable": True}
+    page = environment.get_template("page.html")
+    write_text(request.output, page.render(content))
+    light = {**content, "movable": False, "thumbnails": []}
+    write_text(request.output.with_name(OVERVIEW), page.render(light))
     content["thumbnails"] = _thumbnails(study, LARGE_WIDTH)
-    write_text(request.quality, environment.get_template("quality.html").render(content))
+    write_text(
+        request.output.with_name(QUALITY), environment.get_template("quality.html").render(content)
+    )
 
 
 def page_content(study: StudyFiles) -> dict[str, Any]:

@@ -86,9 +86,7 @@ class ReportRequest:
     runs : tuple of RunFiles
         In the order in which models are listed.
     output : path
-        The page to write.
-    quality : path
-        The page of quality-control pictures to write.
+        The page to write; a light one and one of quality-control pictures are put beside it.
     preprocessed : tuple of path
         Status files of preprocessing.
     manifests : tuple of path
@@ -111,7 +109,6 @@ class ReportRequest:
     tables: Path
     runs: tuple[RunFiles, ...]
     output: Path
-    quality: Path
     preprocessed: tuple[Path, ...] = ()
     manifests: tuple[Path, ...] = ()
     benchmarks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
