@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,6 +276,15 @@ def test_keyboard_reaches_everything(opened: Browser, request_: ReportRequest) -
         "e.alt || e.getAttribute('aria-label') || (e.labels && e.labels.length))).length"
     )
     assert nameless == 0
+
+
+@needs_browser
+def test_links_lead_where_they_say(opened: Browser, request_: ReportRequest) -> None:
+    """Images that are unpacked on the way change the height of the page."""
+    opened.open(request_.output, 1200, 900)
+    opened.evaluate("document.querySelector('nav a[href=\"#data\"]').click()")
+    time.sleep(1)
+    assert 0 <= opened.evaluate("document.querySelector('#data').getBoundingClientRect().top") < 200
 
 
 @needs_browser
