@@ -209,6 +209,13 @@ class EvaluationSettings(Section):
         return self
 
 
+class ReportSettings(Section):
+    """What the report shows."""
+
+    subjects: int = Field(4, ge=1, le=24)
+    """Subjects per task whose images are shown; the others are listed by name and score."""
+
+
 class Study(Section):
     """One study file."""
 
@@ -241,6 +248,8 @@ class Study(Section):
     """Sessions synthesized and scored by one job."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Scores and statistics."""
+    report: ReportSettings = ReportSettings()
+    """The page that tells of it all."""
 
     @model_validator(mode="before")
     @classmethod

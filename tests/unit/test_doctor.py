@@ -193,6 +193,6 @@ def test_the_command_ends_with_1_only_where_a_study_would_stop(
     assert [c["check"] for c in found["checks"] if c["level"] == "error"] == ["study"]
     assert main(["-q", "doctor", "none.yaml"]) == 1
     quiet = capsys.readouterr()
-    assert quiet.out == ""
-    assert "none.yaml: does not exist" in quiet.err
-    assert "1 error: would stop a study" in quiet.err
+    assert quiet.err == ""
+    assert "none.yaml: does not exist" in quiet.out
+    assert "1 error: would stop a study" in quiet.out

@@ -10,7 +10,7 @@ from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
 from crossmod.progress import read_expectation
-from crossmod.stages import benchmark_files, report_request
+from crossmod.stages import benchmark_files, model_costs, report_request
 from crossmod.summary_text import index_text
 from crossmod.text import text_table
 
@@ -102,3 +102,13 @@ def test_the_index_is_told_in_words(bids, study_of) -> None:
     assert "8 subjects, 8 sessions" in text
     assert "excluded: sub-3: moved" in text
     assert "unserved: sub-7 FLAIR: lacks the source T2w" in text
+
+
+def test_every_model_has_its_size_counted(bids, study_of) -> None:
+    plan = make_plan(study_of(bids({f"sub-{i}": THREE for i in range(8)})))
+    costs = model_costs(plan)
+    assert set(costs) == {(run.task.id, run.model) for run in plan.runs.values()}
+    for (_, model), counted in costs.items():
+        network = plan.study.models[model].method == "unet"
+        assert (counted["parameters"] > 1000) == network
+        assert (counted["flops_per_training_slice"] > 0) == network

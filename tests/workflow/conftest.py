@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
     "Snakefile",
     "rules",
+    "workflow",
     "profiles",
     "envs",
     "config",

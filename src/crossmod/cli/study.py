@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from crossmod.cli.common import Arguments, Commands, Ended, add_study, study_of
-
-log = logging.getLogger(__name__)
 
 
 def add_commands(commands: Commands) -> None:
@@ -16,6 +13,7 @@ def add_commands(commands: Commands) -> None:
     for name, run, text in (
         ("index", _index, "list scans and split the subjects of a study"),
         ("estimate", _estimate, "print what a study will cost: jobs, parameters, memory, hours"),
+        ("describe", _describe, "print the methods of a study in words, with references"),
     ):
         parser = commands.add(name, run, text)
         add_study(parser)
@@ -52,12 +50,17 @@ def _estimate(arguments: Arguments) -> None:
     print(estimate_text(found))
 
 
+def _describe(arguments: Arguments) -> None:
+    from crossmod.description import description_text
+    from crossmod.planning import make_plan
+
+    print(description_text(make_plan(study_of(arguments))))
+
+
 def _doctor(arguments: Arguments) -> None:
     from crossmod.doctor import as_json, as_text, examine, stops
 
     findings = examine(arguments.study, arguments.data_dir)
     print(as_json(findings) if arguments.json else as_text(findings))
     if stops(findings):
-        if arguments.level >= logging.ERROR:
-            log.error("%s", as_text([f for f in findings if f.level == "error"]))
         raise Ended(1)
