@@ -16,7 +16,8 @@ from crossmod.status import Status, guarded
 from tests.conftest import write_scan
 
 STAGES = {
-    "index", "estimate", "describe", "doctor", "headline", "methods", "phantom", "preprocess", "slices",
+    "index", "estimate", "describe", "doctor", "headline", "methods", "phantom", "preprocess",
+    "slices",
     "train", "synthesize", "synthesize-batch", "evaluate", "summarize", "report", "completion",
 }  # fmt: skip
 
