@@ -37,8 +37,8 @@ def commands_of(page: Path) -> list[str]:
         text = block.text
         if block.language == "console":
             text = "".join(t[2:] + "\n" for t in text.splitlines() if t.startswith("$ "))
-        lines = re.split(r"(?<!\\)\n", text)
-        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        lines = [re.split(r"(?:^|\s)#\s", line)[0] for line in re.split(r"(?<!\\)\n", text)]
+        found += [line.strip() for line in lines if line.strip()]
     return found
 
 
