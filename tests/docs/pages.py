@@ -36,7 +36,8 @@ def commands_of(page: Path) -> list[str]:
             continue
         text = block.text
         if block.language == "console":
-            text = "".join(t[2:] + "\n" for t in text.splitlines() if t.startswith("$ "))
+            prompts = [line.strip() for line in text.splitlines()]
+            text = "".join(line[2:] + "\n" for line in prompts if line.startswith("$ "))
         lines = [re.split(r"(?:^|\s)#\s", line)[0] for line in re.split(r"(?<!\\)\n", text)]
         found += [line.strip() for line in lines if line.strip()]
     return found
