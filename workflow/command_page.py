@@ -11,8 +11,11 @@ HEAD = """\
 # Command line
 
 Every stage of a study is one sub-command of `crossmod`. `snakemake` calls them in the right order,
-and each can be typed by hand. A fault of the input is one line that names the file, the problem and
-what to do, and exit code 1. Options that take JSON read the keys of [the settings](settings.md).
+and each can be typed by hand. `crossmod --help` lists them, with exit codes;
+`crossmod COMMAND --help` shows what stands here. A fault of the input is one line that names the
+file, the problem and what to do, and exit code 1. Options that take JSON read the keys of
+[the settings](settings.md). Every sub-command takes `-q` (print nothing but errors) and `-v` (print
+more).
 
 This page is made by `workflow/make_reference.py`; do not edit it.
 """
@@ -30,28 +33,28 @@ def _commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 
 def _section(name: str, parser: argparse.ArgumentParser) -> str:
-    text = (parser.description or "").strip()
-    lines = [f"\n## `crossmod {name}`\n", f"{text[:1].upper()}{text[1:]}.\n"]
-    rows = [_row(action) for action in parser._actions if action.dest != "help"]
+    lines = [f"\n## `crossmod {name}`\n", f"{parser.description}\n"]
+    # `-q` and `-v` are those of all sub-commands, told of at the top.
+    rows = [_row(action) for action in parser._actions if action.dest not in ("help", "level")]
     if rows:
         lines += ["| argument | needed | what |", "| --- | --- | --- |", *rows]
     else:
         lines.append("No arguments.")
+    if parser.epilog:
+        lines += ["", "```text", parser.epilog.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
 def _row(action: argparse.Action) -> str:
     if not action.help:
         raise SystemExit(f"make_reference: {action.dest} of the command line has no help text")
-    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest}`"
-    value = action.metavar or (action.dest.upper() if action.option_strings else "")
-    takes_value = action.option_strings and action.nargs != 0
-    names += f" `{value}{'...' * (action.nargs in ('+', '*'))}`" if takes_value else ""
+    names = ", ".join(f"`{name}`" for name in action.option_strings)
+    names = names or f"`{action.metavar or action.dest}`"
+    if action.option_strings and action.nargs != 0:
+        value = action.metavar or action.dest.upper()
+        names += f" `{value}{'...' * (action.nargs in ('+', '*'))}`"
     needed = action.required if action.option_strings else action.nargs != "?"
-    default = f" (default `{action.default}`)" if isinstance(action.default, str | int) else ""
-    return f"| {names} | {'yes' if needed else ''} | {action.help}{_shown(action, default)} |"
-
-
-def _shown(action: argparse.Action, default: str) -> str:
-    """A default, where it says anything: a flag is off by default."""
-    return "" if isinstance(action.default, bool) else default
+    text = f"{action.help[0].upper()}{action.help[1:]}."
+    if action.choices:
+        text += f" One of {', '.join(f'`{choice}`' for choice in action.choices)}."
+    return f"| {names} | {'yes' if needed else ''} | {text} |"
