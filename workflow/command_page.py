@@ -14,8 +14,8 @@ Every stage of a study is one sub-command of `crossmod`. `snakemake` calls them 
 and each can be typed by hand. `crossmod --help` lists them, with exit codes;
 `crossmod COMMAND --help` shows what stands here. A fault of the input is one line that names the
 file, the problem and what to do, and exit code 1. Options that take JSON read the keys of
-[the settings](settings.md). Every sub-command takes `-q` (print nothing but errors) and `-v` (print
-more).
+[the settings](settings.md). Every sub-command takes `-q` (no messages but
+results and errors) and `-v` (more messages).
 
 This page is made by `workflow/make_reference.py`; do not edit it.
 """
