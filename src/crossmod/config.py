@@ -156,7 +156,7 @@ class SliceSettings(Section):
 class ModelSettings(BaseModel):
     """One configured method: `method`, optional `training`, and the method's own keys."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     method: str
     """Name in `crossmod methods`."""
