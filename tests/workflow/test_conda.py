@@ -35,10 +35,10 @@ def with_conda(project: Project, variables: dict[str, str], *arguments: str) -> 
     return done.returncode, done.stdout + done.stderr
 
 
-def jobs_imported(project: Project, package: str) -> bool:
-    """Whether a job imported a package from an environment: that leaves compiled modules."""
-    pattern = f".snakemake/conda/*/lib/*/site-packages/{package}/__pycache__/*.pyc"
-    return any(project.root.glob(pattern))
+def used_environments(project: Project) -> int:
+    """In how many environments a job imported something: that leaves compiled modules."""
+    pattern = ".snakemake/conda/*/lib/*/site-packages/numpy/__pycache__/__init__*.pyc"
+    return len(list(project.root.glob(pattern)))
 
 
 def test_rules_run_in_their_environment_and_switching_reruns_nothing(
@@ -55,7 +55,7 @@ def test_rules_run_in_their_environment_and_switching_reruns_nothing(
     code, text = with_conda(project, conda.variables, "--cores", "1", *allowed)
     assert code == 0, text
     assert "report: results/small/report/index.html" in text
-    assert jobs_imported(project, "pandas")
+    assert used_environments(project) == 1
     assert project.tables() == before
     assert project.planned() == {}, "results made with conda count for nothing"
 
@@ -91,7 +91,6 @@ def test_a_whole_study_runs_with_conda_to_the_tables_of_one_without(
     project = make_project(tmp_path / "project")
     code, text = with_conda(project, conda.variables, "--cores", "2")
     assert code == 0, text
-    for package in ("jinja2", "nilearn", "torch"):
-        assert jobs_imported(project, package), f"no job ran in the environment with {package}"
+    assert used_environments(project) == 3
     assert project.tables() == finished.tables()
     assert project.planned() == {}
