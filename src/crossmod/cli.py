@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         end_with_workflow()
         parsed.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our lines has seen enough, as in `crossmod methods | head -3`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except CrossmodError as error:
         print(f"crossmod: error: {error}", file=sys.stderr)
         return 1

@@ -45,6 +45,14 @@ def test_methods_lists_all_methods(capsys) -> None:
     assert "null model" in text
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    command = [sys.executable, "-m", "crossmod", "methods"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 def test_index_of_a_phantom_needs_no_data(tmp_path, monkeypatch, capsys) -> None:
     default = Path(__file__).parents[2] / "config" / "config.yaml"
     monkeypatch.chdir(tmp_path)
