@@ -30,6 +30,7 @@ tasks: [{sources: [T1w, T2w], target: FLAIR}]
 models: {linear: {method: linear-regression}}
 nulls: false
 """
+OTHERS = ("--others", "--exclude-standard")
 
 
 def run(command: list[str | Path], cwd: Path) -> str:
@@ -40,9 +41,9 @@ def run(command: list[str | Path], cwd: Path) -> str:
     return done.stdout
 
 
-def tracked() -> set[str]:
-    """Files of the checkout that git knows, and those that it would take up."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+def checkout(*more: str) -> set[str]:
+    """Files of the checkout that git knows, and with `*OTHERS` those that it would take up."""
+    listing = ["git", "ls-files", "--cached", *more]
     done = subprocess.run(listing, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode != 0:
         pytest.skip("no git checkout: what belongs into the distributions is not known")
@@ -120,15 +121,20 @@ def work(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_the_source_distribution_is_a_whole_checkout(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert not tracked() - names, "MANIFEST.in leaves them out"
-    extra = {name for name in names - tracked() if name.endswith((".py", ".yaml", ".smk", ".nii"))}
+    assert not checkout() - names, "MANIFEST.in leaves them out"
+    extra = {
+        name
+        for name in names - checkout(*OTHERS)
+        if name.endswith((".py", ".yaml", ".smk", ".nii"))
+    }
     assert not extra
 
 
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    package = {name.removeprefix("src/") for name in tracked() if name.startswith("src/crossmod/")}
+    sources = [name for name in checkout(*OTHERS) if name.startswith("src/crossmod/")]
+    package = {name.removeprefix("src/") for name in sources}
     assert {"crossmod/py.typed", "crossmod/report/page.html"} < package
     assert names == package
 
