@@ -21,7 +21,8 @@ from crossmod.sources import STAGES, closure
 from tests.conda.installation import ENVS, Installation, pins_of
 
 ROOT = ENVS.parent
-# Modules of every stage that `closure` leaves out, because they decide no result.
+# Modules of every stage that `closure` leaves out, because they decide no result; not
+# `files`, which imports pandas in two functions that the stages with torch do not call.
 ALWAYS = (
     "cli", "checking", "config", "errors", "hashing", "locks", "paths", "settings", "status",
     "study_file",
