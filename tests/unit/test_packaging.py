@@ -184,7 +184,7 @@ def test_a_new_scan_is_synthesized_by_command_and_by_function(
         "synthesize", "--model", "checkpoint.pt", *options, "-o", "flair.nii.gz", cwd=work
     )
     code = "import crossmod, numpy; "
-    code += f"image = crossmod.synthesize('checkpoint.pt', {scans}); "
+    code += f"image = crossmod.synthesize('checkpoint.pt', {scans}, output='again.nii.gz'); "
     code += "numpy.save('flair.npy', image.get_fdata())"
     installed.python(code, work)
     made, acquired = nib.load(work / "flair.nii.gz"), nib.load(work / scans["T1w"])
@@ -192,3 +192,5 @@ def test_a_new_scan_is_synthesized_by_command_and_by_function(
     assert np.allclose(made.affine, acquired.affine)
     assert np.ptp(made.get_fdata()) > 0
     assert np.array_equal(np.load(work / "flair.npy"), made.get_fdata())
+    for name in ("flair.nii.gz", "flair.json"):
+        assert (work / name).read_bytes() == (work / name.replace("flair", "again")).read_bytes()
