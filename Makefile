@@ -1,5 +1,5 @@
 # make study   create the environment, then run the default study to its report
-# make test    create the same environment, then pass the tests
+# make test    create the same environment, then pass the tests; test-slow: those of minutes
 # make docs    create the same environment, then write the documentation to site/
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,6 +18,9 @@ study: $(VENV)/.ready
 test: $(VENV)/.ready
 	@python -m pytest
 
+test-slow: $(VENV)/.ready
+	@python -m pytest -m slow
+
 docs: $(VENV)/.ready
 	@python -m sphinx --quiet --fail-on-warning --keep-going docs site
 	@echo "documentation: site/index.html"
@@ -33,4 +36,4 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(UV) pip check --quiet --python $(BIN)/python
 	@touch $@
 
-.PHONY: study test docs
+.PHONY: study test test-slow docs

@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end_with_workflow()
         with _messages(parsed.command, parsed.level):
             parsed.run(parsed)
+        sys.stdout.flush()
     except Ended as end:
         return end.code
     except CrossmodError as error:

@@ -146,7 +146,7 @@ def _train(arguments: Arguments) -> None:
 
     request = TrainRequest(
         task=task,
-        model=arguments.model,
+        model={"settings": {}, **arguments.model},
         train_manifests=tuple(arguments.train),
         validation_manifests=tuple(arguments.validation),
         seed=arguments.seed,
