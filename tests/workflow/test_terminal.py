@@ -86,7 +86,8 @@ def on_terminal(project: Project, *arguments: str) -> str:
         if not found:
             break
         text += found
-        if not typed and b"| preprocess 0/" in text:
+        # Drawn a second time after a second, when a job is really at work.
+        if not typed and text.count(b"| preprocess 0/") > 1:
             os.write(terminal, b"\x03")
             typed = True
     os.waitpid(pid, 0)
