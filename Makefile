@@ -1,5 +1,6 @@
 # make study   create the environment, then run the default study to its report
-# make test    create the same environment, then pass the tests
+# make test    create the same environment, then pass the tests; test-slow: those of minutes
+# make docs    create the same environment, then write the documentation to site/
 PYTHON ?= python3
 VENV   ?= .venv
 CORES  ?= all
@@ -17,6 +18,13 @@ study: $(VENV)/.ready
 test: $(VENV)/.ready
 	@python -m pytest
 
+test-slow: $(VENV)/.ready
+	@python -m pytest -m slow
+
+docs: $(VENV)/.ready
+	@python -m sphinx --quiet --fail-on-warning --keep-going docs site
+	@echo "documentation: site/index.html"
+
 # uv reads none of pip's settings, so the folder of local wheels that pip knows is handed over.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "crossmod: creating $(VENV) (about 1 minute, 1.5 GB)"
@@ -28,4 +36,4 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(UV) pip check --quiet --python $(BIN)/python
 	@touch $@
 
-.PHONY: study test
+.PHONY: study test test-slow docs

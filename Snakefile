@@ -5,6 +5,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 # Rules in the order of the data.
 include: "rules/ingest.smk"
@@ -33,7 +36,7 @@ rule all:
 
 
 onstart:
-    shell("crossmod estimate {STUDY_JSON:q}")
+    shell("crossmod estimate {STUDY_JSON:q} --save {EXPECTATION_FILE:q}")
 
 
 onsuccess:

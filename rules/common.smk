@@ -16,6 +16,7 @@ from crossmod.errors import CrossmodError
 from crossmod.locks import announce_workflow, claim_workflow
 from crossmod.paths import RunPaths
 from crossmod.planning import load_plan
+from crossmod.progress import EXPECTATION_FILE
 from crossmod.sources import stage_sources
 
 if (

@@ -38,10 +38,30 @@ rule summarize:
         code=code("summarize"),
         env="envs/analysis.yaml",
     output:
-        scores=PLAN.paths.summary("scores"),
-        summary=PLAN.paths.summary("summary"),
-        comparisons=PLAN.paths.summary("comparisons"),
-        curves=PLAN.paths.summary("curves"),
+        scores=report(
+            PLAN.paths.summary("scores"),
+            caption="../workflow/report/scores.rst",
+            category="Tables",
+            labels={"table": "scores"},
+        ),
+        summary=report(
+            PLAN.paths.summary("summary"),
+            caption="../workflow/report/summary.rst",
+            category="Tables",
+            labels={"table": "summary"},
+        ),
+        comparisons=report(
+            PLAN.paths.summary("comparisons"),
+            caption="../workflow/report/comparisons.rst",
+            category="Tables",
+            labels={"table": "comparisons"},
+        ),
+        curves=report(
+            PLAN.paths.summary("curves"),
+            caption="../workflow/report/curves.rst",
+            category="Tables",
+            labels={"table": "curves"},
+        ),
         metrics=PLAN.paths.metrics,
     log:
         f"logs/{STUDY.study}/summarize.log",

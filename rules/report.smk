@@ -18,7 +18,24 @@ rule report:
         code=code("report"),
         env="envs/analysis.yaml",
     output:
-        page=PLAN.paths.report,
+        page=report(
+            PLAN.paths.report,
+            caption="../workflow/report/report.rst",
+            category="Report",
+            labels={"page": "3 with movable images"},
+        ),
+        overview=report(
+            PLAN.paths.beside_report("overview"),
+            caption="../workflow/report/overview.rst",
+            category="Report",
+            labels={"page": "1 overview"},
+        ),
+        quality=report(
+            PLAN.paths.beside_report("quality"),
+            caption="../workflow/report/quality.rst",
+            category="Report",
+            labels={"page": "2 quality control"},
+        ),
     log:
         f"logs/{STUDY.study}/report.log",
     benchmark:

@@ -70,24 +70,29 @@ def read_lock() -> dict[str, str]:
 
 def with_needs(names: list[str]) -> set[str]:
     """The packages and everything they need on this platform, by canonical name."""
-    seen: set[str] = set()
-    queue = [canonicalize_name(name) for name in names]
+    seen: set[tuple[str, str]] = set()
+    queue = [(canonicalize_name(name), "") for name in names]
     while queue:
-        name = queue.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            needs = [Requirement(text) for text in requires(name) or []]
-        except PackageNotFoundError:
-            raise SystemExit(f"make_envs: {name} is not installed; run `make test` first") from None
-        environment = {**default_environment(), "extra": ""}
-        queue += [
-            canonicalize_name(need.name)
-            for need in needs
-            if need.marker is None or need.marker.evaluate(environment)
-        ]
-    return seen
+        entry = queue.pop()
+        if entry not in seen:
+            seen.add(entry)
+            queue += _needs(*entry)
+    return {name for name, _ in seen}
+
+
+def _needs(name: str, extra: str) -> list[tuple[str, str]]:
+    """What a package needs, or one of its extras (`fsspec[http]`): names and extras in turn."""
+    try:
+        needs = [Requirement(text) for text in requires(name) or []]
+    except PackageNotFoundError:
+        raise SystemExit(f"make_envs: {name} is not installed; run `make test` first") from None
+    environment = {**default_environment(), "extra": extra}
+    return [
+        (canonicalize_name(need.name), wanted)
+        for need in needs
+        if need.marker is None or need.marker.evaluate(environment)
+        for wanted in ("", *need.extras)
+    ]
 
 
 def contents() -> dict[Path, str]:

@@ -1,4 +1,4 @@
-"""Write config/README.md and workflow/schemas/study.schema.json from the settings models.
+"""Write the pages and the schema that come from the code: settings, command line, study files.
 
 `python workflow/make_reference.py` writes them, `--check` says whether they are up to date.
 """
@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from command_page import command_page
 from pydantic import TypeAdapter
+from study_schema import study_schema
 
 from crossmod.config import Study
 from crossmod.methods import declaration, method_names, settings_class
@@ -18,6 +20,7 @@ from crossmod.methods import declaration, method_names, settings_class
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.json"
 README = ROOT / "config" / "README.md"
+COMMANDS = ROOT / "docs" / "reference" / "command-line.md"
 HEAD = """\
 # Study files
 
@@ -39,9 +42,13 @@ models:
   linear: {method: linear-regression}
 ```
 
-An unknown key is an error that names the nearest known one. Editors complete and check study files
-with the schema in `workflow/schemas/study.schema.json`
-(`# yaml-language-server: $schema=../workflow/schemas/study.schema.json`).
+An unknown key is an error that names the nearest known one. An editor with a YAML language
+server (the YAML extension of VS Code, for example) completes and checks a study file whose first
+line names the schema; for a file in `studies/` that line is
+
+```yaml
+# yaml-language-server: $schema=../../workflow/schemas/study.schema.json
+```
 
 This page is made by `workflow/make_reference.py`; do not edit it.
 """
@@ -50,8 +57,9 @@ This page is made by `workflow/make_reference.py`; do not edit it.
 def main() -> int:
     """Write or check."""
     texts = {
-        SCHEMA: json.dumps(Study.model_json_schema(), indent=2) + "\n",
+        SCHEMA: json.dumps(study_schema(), indent=2) + "\n",
         README: HEAD + "".join(_sections()),
+        COMMANDS: command_page(),
     }
     stale = [p for p, text in texts.items() if not (p.is_file() and p.read_text() == text)]
     if "--check" in sys.argv[1:]:

@@ -156,7 +156,7 @@ class SliceSettings(Section):
 class ModelSettings(BaseModel):
     """One configured method: its name, what it is trained for, and the method's own keys."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     method: str
     """Name in `crossmod methods`."""
@@ -213,6 +213,13 @@ class EvaluationSettings(Section):
         return self
 
 
+class ReportSettings(Section):
+    """What the report shows."""
+
+    subjects: int = Field(4, ge=1, le=24)
+    """Subjects per task whose images are shown; the others are listed by name and score."""
+
+
 class Study(Section):
     """One study file."""
 
@@ -245,6 +252,8 @@ class Study(Section):
     """Sessions synthesized and scored by one job."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """Scores and statistics."""
+    report: ReportSettings = ReportSettings()
+    """The page that tells of it all."""
 
     @model_validator(mode="before")
     @classmethod

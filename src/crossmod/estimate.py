@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossmod import machine
 from crossmod.files import read_json, read_rows
 from crossmod.planning import Plan, Run
-from crossmod.stages import benchmark_files
+from crossmod.progress import USUAL_SECONDS, Expectation, StudyProgress
+from crossmod.stages import LOGS, benchmark_files
 from crossmod.text import text_table
 
-# Seconds a job takes on one core where no earlier job of the kind has left a measurement here.
-USUAL_SECONDS = {
-    "phantom": 6.0,
-    "preprocess": 25.0,
-    "slices": 2.5,
-    "synthesize": 8.0,
-    "evaluate": 10.0,
-    "summarize": 6.0,
-    "report": 20.0,
-}
 START_SECONDS = 12.0  # a training's imports
 BRAIN_HEIGHT_MM = 130.0  # adult brain, where no slices exist to count
+BRAIN_ML, HEAD_ML = 1400.0, 4000.0
+# Compressed, as measured on the default study: a preprocessed scan with its share of masks, a
+# synthetic image on both its grids, a scan of the phantom with its share of the truth.
+BYTES_PER_VOXEL = {"preprocessed": 5.0, "synthetic": 7.5, "phantom": 4.5}
 BACKWARD = 3.0  # forward and backward cost three forwards
 BYTES_PER_PARAMETER = 16  # weights, gradient, two moments of Adam, float32
 
@@ -38,11 +34,50 @@ class Cost:
     seconds: float
 
 
-def estimate_text(plan: Plan) -> str:
-    """Table of jobs and models with the expected time, for people."""
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of a study if nothing of it is done yet.
+
+    Attributes
+    ----------
+    costs : dict of str to Cost
+        By run id.
+    jobs : dict of str to (int, float)
+        Number of jobs and core seconds of every stage but training.
+    disk_bytes : float
+        Size of all files the study makes.
+    """
+
+    plan: Plan
+    costs: dict[str, Cost]
+    jobs: dict[str, tuple[int, float]]
+    disk_bytes: float
+
+    @property
+    def expectation(self) -> Expectation:
+        """The same by job, for progress lines."""
+        runs = {run_id: cost.seconds for run_id, cost in self.costs.items()}
+        stages = {stage: seconds / count for stage, (count, seconds) in self.jobs.items()}
+        return Expectation(stages, runs)
+
+    def seconds_on(self, cores: int) -> float:
+        """Seconds from start to end on so many cores."""
+        progress = StudyProgress(cores, self.expectation)
+        counts = {stage: count for stage, (count, _) in self.jobs.items()}
+        progress.plan({**counts, "train": len(self.costs)}, now=0)
+        return progress.seconds_left(0)
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Estimate a study: from measurements of its earlier jobs where there are any."""
     speed = _flops_per_second()
     costs = {run_id: run_cost(plan, run, speed) for run_id, run in plan.runs.items()}
-    jobs = job_seconds(plan)
+    return Estimate(plan, costs, job_seconds(plan), disk_bytes(plan, costs))
+
+
+def estimate_text(found: Estimate) -> str:
+    """Table of jobs and models with the expected time, for people."""
+    plan, costs, jobs = found.plan, found.costs, found.jobs
     rows = [[stage, count, _clock(seconds)] for stage, (count, seconds) in jobs.items()]
     rows.append(["train", len(costs), _clock(sum(cost.seconds for cost in costs.values()))])
     models = {run.model: costs[run_id] for run_id, run in plan.runs.items()}
@@ -57,6 +92,7 @@ def estimate_text(plan: Plan) -> str:
         for name, cost in models.items()
     ]
     core_seconds = sum(s for _, s in jobs.values()) + sum(c.seconds for c in costs.values())
+    here = machine.cores()
     participants = {session.participant for session in plan.sessions.values()}
     tasks = ", ".join(task.id for task in plan.study.tasks)
     return "\n".join(
@@ -69,7 +105,8 @@ def estimate_text(plan: Plan) -> str:
                 ["model", "Mparameters", "TFLOP to train", "GB", "core time per run"], model_rows
             ),
             f"expected, if nothing is done yet: {core_seconds / 3600:.2f} core hours "
-            f"({_clock(core_seconds / 2)} on 2 cores); report: {plan.paths.report}",
+            f"({_clock(found.seconds_on(here))} on the {here} cores here), "
+            f"{found.disk_bytes / 1e9:.1f} GB of disk; report: {plan.paths.report}",
         ]
     )
 
@@ -80,8 +117,9 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
     Methods that are fitted at once read every slice once; their time is their start.
     """
     study = plan.study
+    measured = _mean_seconds([LOGS / study.study / "train" / f"{run.paths.id}.tsv"])
     if run.declaration.fitting == "classical":
-        return Cost(0, 0.0, 1.0, START_SECONDS / 2)
+        return Cost(0, 0.0, 1.0, measured or START_SECONDS / 2)
     from crossmod.training.cost import cost
 
     training = study.training_of(run.model)
@@ -93,7 +131,7 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
     flops = found["flops_per_training_slice"] * slices * training.epochs
     pixels = study.slices.size**2 * training.batch_size
     memory = found["parameters"] * BYTES_PER_PARAMETER + pixels * 4 * 64 * 6
-    seconds = START_SECONDS + flops / flops_per_second
+    seconds = measured or START_SECONDS + flops / flops_per_second
     return Cost(found["parameters"], flops, 0.8 + memory / 1e9, seconds)
 
 
@@ -116,6 +154,24 @@ def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
         for stage, count in counts.items()
         if count
     }
+
+
+def disk_bytes(plan: Plan, costs: Mapping[str, Cost]) -> float:
+    """Size of all files a study makes."""
+    study = plan.study
+    spacing = study.preprocess.spacing_mm or 1.0
+    brain_voxels = BRAIN_ML * 1000 / spacing**3
+    scans = sum(len(session.available) for session in plan.sessions.values())
+    store = _slices_per_session(plan) * study.slices.size**2 * 4  # float32, not compressed
+    images = sum(len(keys) for run in plan.runs.values() for keys in run.batches.values())
+    # A checkpoint and the state to resume from.
+    models = sum(cost.parameters * BYTES_PER_PARAMETER for cost in costs.values())
+    phantom = study.dataset.phantom if study.dataset.layout == "phantom" else None
+    raw_voxels = HEAD_ML * 1000 / phantom.resolution_mm**3 if phantom else 0.0
+    raw = raw_voxels * BYTES_PER_VOXEL["phantom"]
+    preprocessed = brain_voxels * BYTES_PER_VOXEL["preprocessed"]
+    synthetic = images * brain_voxels * BYTES_PER_VOXEL["synthetic"]
+    return scans * (raw + preprocessed + store) + synthetic + models
 
 
 def _mean_seconds(files: Iterable[Path]) -> float | None:

@@ -46,6 +46,15 @@ def claim_workflow(folder: Path = STATE) -> None:
         stale.unlink(missing_ok=True)
 
 
+def workflow_at_work(folder: Path = STATE) -> str | None:
+    """Process id of the workflow alive in the working folder, None if there is none."""
+    try:
+        with open(folder / "crossmod.lock") as stream:
+            return None if _try_lock(stream) else stream.read().strip() or "unknown"
+    except FileNotFoundError:
+        return None
+
+
 @contextmanager
 def stage_lock(output: Path, patience_s: float = 30.0) -> Iterator[None]:
     """Hold the lock of an output while a stage writes it.

@@ -259,3 +259,7 @@ class StudyPaths:
     def report(self) -> Path:
         """The report."""
         return self.root / "report" / "index.html"
+
+    def beside_report(self, page: str) -> Path:
+        """Smaller pages: `overview`, the report without movable images, and `quality`."""
+        return self.report.with_name(f"{page}.html")

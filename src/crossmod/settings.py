@@ -77,7 +77,7 @@ class TrainingSettings(Settings):
     batch_size: Annotated[int, Limits(ge=1)] = 4
     """Slices per step."""
     context: Annotated[int, Limits(ge=0, le=5)] = 0
-    """Neighbouring slices on each side given as extra channels (2.5D); 0 is 2D."""
+    """Neighboring slices on each side given as extra channels (2.5D); 0 is 2D."""
     slices: Literal["brain", "middle"] = "brain"
     """Which slices are trained on, judged on the source modalities only."""
     brain_fraction: Fraction = 0.2

@@ -35,7 +35,7 @@ STAGES = {
     "synthesize": ("crossmod.synthesis",),
     "evaluate": ("crossmod.evaluation.stage",),
     "summarize": ("crossmod.evaluation.summary", "crossmod.evaluation.curves"),
-    "report": ("crossmod.report.page",),
+    "report": ("crossmod.report.page", "crossmod.description"),
 }
 
 
@@ -49,7 +49,8 @@ def stage_sources(stage: str, method: str | None = None) -> list[str]:
             modules |= closure(f"crossmod.methods.{module_name(method)}{suffix}")
     files = {_file(name) for name in modules} - {None}
     if stage == "report":
-        files |= {path for kind in ("html", "css") for path in (ROOT / "report").glob(f"*.{kind}")}
+        kinds = (".html", ".css", ".js")
+        files |= {path for path in (ROOT / "report").iterdir() if path.suffix in kinds}
     return sorted(str(path) for path in files)
 
 

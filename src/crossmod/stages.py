@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from crossmod.config import EvaluationSettings, Study
+from crossmod.description import describe
 from crossmod.files import read_table
 from crossmod.methods import declaration
 from crossmod.planning import Plan, Run, make_plan
@@ -54,7 +56,10 @@ def report_study(study: Study) -> None:
     """Write the report of a study."""
     from crossmod.report.page import write_report
 
-    write_report(report_request(study))
+    plan = make_plan(study)
+    request, costs = report_request(study), model_costs(plan)
+    runs = tuple(replace(run, cost=costs.get((run.task, run.model))) for run in request.runs)
+    write_report(replace(request, runs=runs, description=describe(plan)))
 
 
 def report_request(study: Study) -> ReportRequest:
@@ -74,7 +79,23 @@ def report_request(study: Study) -> ReportRequest:
         manifests=tuple(paths.slices(key) for key in plan.used_sessions),
         benchmarks=benchmark_files(plan),
         command=_command(study),
+        examples=study.report.subjects,
     )
+
+
+def model_costs(plan: Plan) -> dict[tuple[str, str], dict[str, int]]:
+    """Task and model to its parameters and operations; empty in an environment without torch."""
+    if find_spec("torch") is None:
+        return {}
+    from crossmod.training.cost import cost
+
+    found = {}
+    for run in plan.runs.values():
+        key = (run.task.id, run.model)
+        if key not in found:
+            sources = len(run.task.sources)
+            found[key] = cost(plan.study.settings_of(run.model), sources, plan.study.slices.size)
+    return found
 
 
 def headline_text(study: Study) -> str:
@@ -125,6 +146,7 @@ def _run_files(plan: Plan, run: Run) -> RunFiles:
     return replace(
         files,
         curve=run.paths.curve,
+        benchmark=LOGS / plan.study.study / "train" / f"{run.paths.id}.tsv",
         batches=tuple(run.paths.synthetic_batch(batch) for batch in run.batches),
         scored=tuple(run.paths.scored_batch(batch) for batch in run.batches),
     )

@@ -7,7 +7,8 @@ that takes the status file as input runs again exactly when a file behind it cha
 
 from __future__ import annotations
 
-import sys
+import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from crossmod.files import read_json, write_json
 from crossmod.hashing import hash_file
 
 Verdict = Literal["ok", "failed"]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,18 @@ def read_status(path: Path | str) -> Status:
 def guarded(stage: str, session: str, work: Callable[[], Status]) -> Status:
     """Run `work`; turn a fault of the input into a `failed` status, let program faults pass.
 
-    The reason is printed too, so that a log read on its own tells what happened.
+    The end is logged too, so that a log read on its own tells what happened.
     """
+    began = time.monotonic()
     try:
-        return work()
+        status = work()
     except CrossmodError as error:
-        print(f"crossmod {stage}: {session} left out: {error}", file=sys.stderr, flush=True)
-        return Status(stage=stage, session=session, verdict="failed", reason=str(error))
+        status = Status(stage=stage, session=session, verdict="failed", reason=str(error))
+    if status.ok:
+        log.info("%s done (%.1f s)", session, time.monotonic() - began)
+    else:
+        log.warning("%s left out: %s", session, status.reason)
+    return status
 
 
 def write_batch(path: Path | str, statuses: Iterable[Status]) -> None:

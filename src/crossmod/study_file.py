@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,31 @@ def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | No
     if os.environ.get(DATA_DIR_VARIABLE) and "data_dir" not in given and not _is_phantom(merged):
         merged["data_dir"] = os.environ[DATA_DIR_VARIABLE]
     return parse_study(merged, where=path or "the configuration")
+
+
+def study_from(text: str, data_dir: str | None = None) -> Study:
+    """Load the study that a command line names.
+
+    Parameters
+    ----------
+    text : str
+        Study file, or the content of one as JSON.
+    data_dir : str, optional
+        Folder of the raw data, instead of the study's own.
+
+    Raises
+    ------
+    ConfigError
+        As `load_study`.
+    """
+    overrides = {"data_dir": data_dir} if data_dir else {}
+    if not text.lstrip().startswith("{"):
+        return load_study(overrides, text)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError("STUDY", f"is no JSON ({error})", "name a study file") from None
+    return parse_study({**content, **overrides}, "the study given")
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Plain-text tables for the terminal."""
+"""Words and plain-text tables."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def text_table(
         padded = [pad(cell, width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *padded]).rstrip())
     return "\n".join(lines)
+
+
+def counted(number: int, word: str) -> str:
+    """`1 subject`, `2 subjects`."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

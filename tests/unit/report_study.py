@@ -14,7 +14,7 @@ from crossmod.evaluation.summary import SummaryRequest, summarize
 from crossmod.files import write_rows, write_table
 from crossmod.io import Image, write_image
 from crossmod.paths import PreprocessedPaths, RunPaths, synthetic_volume
-from crossmod.report.request import ReportRequest, RunFiles
+from crossmod.report.request import Description, ReportRequest, RunFiles
 from crossmod.status import Status, describe_outputs, write_batch, write_status
 
 SHAPE = (36, 44, 30)
@@ -78,6 +78,7 @@ class StudyMaker:
             preprocessed=preprocessed,
             benchmarks=benchmarks,
             command="snakemake --cores all --configfile config/studies/demo.yaml",
+            description=Description((("Data", f"Of {HOSTILE} [1]."),), (f"{HOSTILE}, 2020.",)),
         )
 
     def role(self, person: str, fold: int) -> str:
@@ -189,6 +190,8 @@ class StudyMaker:
                             curve=self._curve(paths, model, seed),
                             batches=(paths.synthetic_batch("000"),),
                             scored=(paths.scored_batch("000"),),
+                            benchmark=self.root / "logs" / "training" / f"{model}.tsv",
+                            cost={"parameters": 1_234_567} if model in GRADIENT else None,
                         )
                         self._batch(run, paths)
                         runs.append(run)

@@ -50,6 +50,7 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         *(paths.summary(table) for table in ("scores", "summary", "comparisons", "curves")),
         paths.metrics,
         paths.report,
+        *(paths.beside_report(page) for page in ("overview", "quality")),
     ]
 
 
@@ -70,7 +71,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 28
+    assert len(lines) == len(outputs) == 30
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:

@@ -3,10 +3,13 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -21,6 +24,32 @@ def test_the_lock_pins_exact_versions_without_local_labels() -> None:
     lines = (ROOT / "requirements.lock").read_text().split("\n")
     for line in filter(None, lines):
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line), line
+
+
+def test_what_the_package_needs_is_asked_for_and_pinned_within_its_limits() -> None:
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    asked = {
+        canonicalize_name(Requirement(line).name)
+        for line in (ROOT / "requirements.in").read_text().split("\n")
+        if line
+    }
+    pins = {canonicalize_name(name): version for name, version in lock().items()}
+    assert asked <= set(pins)
+    for need in map(Requirement, needs):
+        name = canonicalize_name(need.name)
+        assert name in asked
+        assert need.specifier.contains(pins[name]), f"{need} is pinned to {pins[name]}"
+
+
+def test_pre_commit_runs_the_gates_that_these_tests_run() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    programs = {hook["entry"].split()[0] for hook in repository["hooks"]}
+    gates = {"ruff", "mypy", "lint-imports", "snakefmt", "python"}
+    assert programs == {f".venv/bin/{gate}" for gate in gates}
+    assert all((Path(sys.executable).parent / gate).is_file() for gate in gates)
+    scripts = re.findall(r"workflow/\w+\.py", "".join(h["entry"] for h in repository["hooks"]))
+    assert sorted(scripts) == ["workflow/make_envs.py", "workflow/make_reference.py"]
 
 
 @pytest.mark.parametrize("script", ["make_envs.py", "make_reference.py"])

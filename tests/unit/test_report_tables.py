@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from crossmod.report.headline import headline, summary_sentences
-from crossmod.report.inputs import Task, listed, role_of
+from crossmod.report.inputs import Task, role_of
 from crossmod.report.pictures import choose
 from crossmod.report.request import Endpoint, Model, RunFiles, models_of
 from crossmod.report.tables import (
@@ -22,6 +22,7 @@ from crossmod.report.tables import (
     score_table,
     variant_name,
 )
+from crossmod.text import listed
 
 MODELS = (Model("unet", "unet", False), Model("linear", "linear-regression", True))
 TASK = Task("T1w-to-T2w", ("T1w",), "T2w")

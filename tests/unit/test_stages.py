@@ -1,12 +1,16 @@
 """What a study needs beside its runs: estimates, curves for DVC, benchmark files."""
 
+import re
+
 import pytest
 
-from crossmod.estimate import _clock, job_seconds
+from crossmod.cli import main
+from crossmod.estimate import _clock, disk_bytes, job_seconds
 from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
-from crossmod.stages import benchmark_files, report_request
+from crossmod.progress import read_expectation
+from crossmod.stages import benchmark_files, model_costs, report_request
 from crossmod.summary_text import index_text
 from crossmod.text import text_table
 
@@ -39,6 +43,35 @@ def test_measured_times_replace_the_usual_ones(bids, study_of, tmp_path) -> None
     assert job_seconds(plan)["preprocess"] == (8, pytest.approx(804))
 
 
+def test_a_measured_training_replaces_the_one_computed(bids, study_of, tmp_path, capsys) -> None:
+    study = study_of(bids({f"sub-{i}": THREE for i in range(8)}))
+    plan = make_plan(study)
+    unet, mean = plan.runs
+    log = tmp_path / "logs" / study.study / "train" / f"{unet}.tsv"
+    write_rows(log, ("s", "max_rss"), [{"s": "4000.5", "max_rss": "10"}])
+    assert main(["estimate", study.model_dump_json(), "--save", "expected.json"]) == 0
+    found = read_expectation(tmp_path / "expected.json")
+    assert found.seconds("train", unet) == 4000.5
+    assert found.seconds("train", mean) < 100
+    assert found.seconds("slices") == 2.5
+    text = capsys.readouterr().out
+    assert "1:06:40" in text
+    # However many cores there are, that training runs on its own.
+    assert re.search(r"\(1:0\d:\d\d on the \d+ cores here\)", text)
+
+
+def test_the_disk_space_grows_with_subjects_and_voxels(bids, study_of) -> None:
+    def needed(subjects: int, name: str, **changes) -> float:
+        root = bids({f"sub-{i}": THREE for i in range(subjects)})
+        plan = make_plan(study_of(root, dataset={"name": name}, study=name, **changes))
+        return disk_bytes(plan, {})
+
+    few = needed(8, "few")
+    assert needed(16, "many") == pytest.approx(2 * few, rel=0.3)
+    assert needed(16, "fine", preprocess={"spacing_mm": 0.5}) > 3 * few
+    assert 8 * 3 * 130 * 32**2 * 4 < few < 1e9
+
+
 def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
     names = ("epoch", "step", "split", "name", "value")
     curves = []
@@ -69,3 +102,13 @@ def test_the_index_is_told_in_words(bids, study_of) -> None:
     assert "8 subjects, 8 sessions" in text
     assert "excluded: sub-3: moved" in text
     assert "unserved: sub-7 FLAIR: lacks the source T2w" in text
+
+
+def test_every_model_has_its_size_counted(bids, study_of) -> None:
+    plan = make_plan(study_of(bids({f"sub-{i}": THREE for i in range(8)})))
+    costs = model_costs(plan)
+    assert set(costs) == {(run.task.id, run.model) for run in plan.runs.values()}
+    for (_, model), counted in costs.items():
+        network = plan.study.models[model].method == "unet"
+        assert (counted["parameters"] > 1000) == network
+        assert (counted["flops_per_training_slice"] > 0) == network

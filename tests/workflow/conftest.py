@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
     "Snakefile",
     "rules",
+    "workflow",
     "profiles",
     "envs",
     "config",
@@ -88,8 +89,9 @@ class Project:
         path.write_text(yaml.safe_dump(content))
 
 
-def write_subject(raw: Path, number: int) -> None:
+def write_subject(raw: Path, number: int, digits: int = 2) -> None:
     """Three modalities of one made-up brain: an ellipsoid with ventricles and folds."""
+    name = f"sub-{number:0{digits}d}"
     rng = np.random.default_rng(number)
     x, y, z = np.mgrid[-18:18, -21:21, -17:17] * 4.0
     radius = np.sqrt((x / 62) ** 2 + (y / 75) ** 2 + (z / 58) ** 2)
@@ -100,7 +102,7 @@ def write_subject(raw: Path, number: int) -> None:
     for modality, (gray, bright, liquid) in signal.items():
         image = np.where(fluid, liquid, np.where(white, bright, gray)) * rng.uniform(0.8, 1.2)
         image = (image + rng.normal(0, 20, image.shape)).clip(1) * brain
-        path = raw / f"sub-{number:02d}" / "anat" / f"sub-{number:02d}_{modality}.nii.gz"
+        path = raw / name / "anat" / f"{name}_{modality}.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         affine = np.diag([4.0, 4.0, 4.0, 1.0])
         affine[:3, 3] = -72, -84, -68
@@ -123,8 +125,8 @@ def add_bad_subjects(raw: Path) -> None:
         nib.save(nib.Nifti1Image(np.ones((6, 6, 6, 2), np.int16), np.eye(4)), path)
 
 
-def make_project(root: Path, subjects: int = 8) -> Project:
-    """Copy the project's own files and add data, bad subjects and a study."""
+def copy_project(root: Path) -> None:
+    """Copy the project's own files."""
     root.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         source = ROOT / name
@@ -133,6 +135,11 @@ def make_project(root: Path, subjects: int = 8) -> Project:
             shutil.copytree(source, root / name, ignore=ignore)
         elif source.is_file():
             shutil.copy2(source, root / name)
+
+
+def make_project(root: Path, subjects: int = 8) -> Project:
+    """Copy the project's own files and add data, bad subjects and a study."""
+    copy_project(root)
     for number in range(subjects):
         write_subject(root / "raw", number)
     add_bad_subjects(root / "raw")

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import nibabel as nib
 import numpy as np
@@ -46,6 +47,14 @@ def test_a_second_run_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
     done = finished.snakemake("--cores", "1")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_snakemakes_own_report_shows_the_study(finished: Project, tmp_path: Path) -> None:
+    finished.snakemake("--report", str(tmp_path / "report.zip"))
+    with ZipFile(tmp_path / "report.zip") as content:
+        names = {Path(name).name for name in content.namelist()}
+    assert {"index.html", "overview.html", "quality.html", "scores.tsv", "summary.tsv"} <= names
+    assert finished.planned() == {}
 
 
 def test_touched_files_with_the_same_content_change_nothing(project: Project) -> None:

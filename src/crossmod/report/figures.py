@@ -59,7 +59,8 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _svg(figure: Figure, alt: str) -> Picture:
+def svg_picture(figure: Figure, alt: str) -> Picture:
+    """A chart as SVG, without the time it was drawn."""
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
@@ -114,7 +115,7 @@ def box_plot(
     inside = table[~table.index.isin(external)]
     metric = metric_of(endpoint.metric)
     with rc_context(STYLE):
-        figure = Figure(figsize=(max(4.2, 1.5 + 1.05 * len(shown)), 3.9), layout="constrained")
+        figure = Figure(figsize=(max(4.2, 1.3 + 0.85 * len(shown)), 3.9), layout="constrained")
         axes = figure.subplots()
         _boxes(axes, inside, shown)
         places = range(1, len(shown) + 1)
@@ -124,7 +125,7 @@ def box_plot(
         axes.set_xlim(0.4, len(shown) + 0.6)
         axes.set_ylabel(f"{metric.name}{f' / {metric.unit}' if metric.unit else ''} {metric.arrow}")
         axes.set_title(title, fontsize=9.5, loc="left")
-        return _svg(figure, f"Box plot of {title}, {len(inside)} subjects")
+        return svg_picture(figure, f"Box plot of {title}, {len(inside)} subjects")
 
 
 def _boxes(axes: Axes, table: pd.DataFrame, models: Sequence[Model]) -> None:
@@ -193,7 +194,7 @@ def curve_plot(runs: Sequence[RunFiles], models: Sequence[Model], task: Task) ->
             axes.set_xlabel("epoch")
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
-        return _svg(figure, f"Training curves of {', '.join(names)} for {task.target}")
+        return svg_picture(figure, f"Training curves of {', '.join(names)} for {task.target}")
 
 
 def _curves(runs: Sequence[RunFiles], task: str) -> list[tuple[RunFiles, pd.DataFrame]]:
@@ -215,13 +216,20 @@ def _validation_panel(
 ) -> None:
     name = ""
     seen: set[str] = set()
+    once = False
     for run, table in curves:
         part = table[table["split"] == "validation"]
         name = name or str(part["name"].iloc[0])
         part = part[part["name"] == name]
         label = run.model if run.model not in seen else None
         seen.add(run.model)
-        _line(axes, part, color=color[run.model], label=label, marker="o", ms=2.5)
+        if len(part) == 1:  # fitted at once: no curve, but a height to compare with
+            axes.axhline(part["value"].iloc[0], color=GRAY, lw=0.9, ls=(0, (3, 2)), zorder=1)
+            once = True
+        else:
+            _line(axes, part, color=color[run.model], label=label, marker="o", ms=2.5)
+    if once:
+        axes.plot([], [], color=GRAY, lw=0.9, ls=(0, (3, 2)), label="fitted at once")
     metric = metric_of(name)
     axes.set_title(f"Validation {metric.name} (whole volumes)", fontsize=9.5, loc="left")
     axes.set_ylabel(f"{metric.name} {metric.unit}".strip())
@@ -241,7 +249,8 @@ def _loss_panel(axes: Axes, tables: Sequence[pd.DataFrame], model: str) -> None:
         axes.set_yscale("log")
     axes.set_title(f"{model}: training losses", fontsize=9.5, loc="left")
     axes.set_ylabel("loss")
-    axes.legend(frameon=False, fontsize=8)
+    axes.margins(y=0.08)
+    axes.legend(fontsize=8, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
 
 
 def _line(axes: Axes, part: pd.DataFrame, **style: Any) -> None:
@@ -264,7 +273,7 @@ def color_bar(limit: float, colors: str) -> Picture:
         bar.set_ticks([-limit, -limit / 2, 0, limit / 2, limit])
         bar.outline.set_linewidth(0.4)  # type: ignore[operator]
         bar.set_label("synthetic \u2212 acquired (normalized intensity)", fontsize=8)
-        return _svg(figure, f"Color bar from {-limit:g} to {limit:g}")
+        return svg_picture(figure, f"Color bar from {-limit:g} to {limit:g}")
 
 
 def file_picture(path: Path, alt: str, width: int) -> Picture | None:

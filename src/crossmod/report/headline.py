@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from crossmod.report.inputs import Task, listed
+from crossmod.report.inputs import Task
 from crossmod.report.request import Endpoint, Model
 from crossmod.report.tables import (
     FEWEST_SUBJECTS,
@@ -17,12 +18,53 @@ from crossmod.report.tables import (
     p_value,
     score_table,
 )
-from crossmod.text import text_table
+from crossmod.text import listed, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number that the page prints large."""
+
+    label: str
+    value: str
+    unit: str
+    detail: str
+    main: bool = False
+
+
+def key_numbers(
+    summary: pd.DataFrame, comparisons: pd.DataFrame, task: Task, endpoint: Endpoint
+) -> list[KeyNumber]:
+    """The primary comparison in numbers; nothing where there is none."""
+    line = primary_line(comparisons, task.id)
+    if line is None:
+        return []
+    metric = metric_of(line["metric"])
+    found = []
+    for name in (line["model"], line["control"]):
+        mean = mean_of(summary, task.id, name, endpoint)
+        if mean:
+            interval = metric.interval(mean["ci_low"], mean["ci_high"])
+            value = metric.value(mean["mean"])
+            found.append(KeyNumber(f"{metric.name}, {name}", value, metric.unit, _ci(interval)))
+    interval = metric.interval(line["ci_low"], line["ci_high"], sign=True)
+    value = metric.value(line["difference"], sign=True)
+    found.append(KeyNumber("Mean difference", value, metric.unit, _ci(interval), main=True))
+    if line["subjects"] >= FEWEST_SUBJECTS:
+        other = f"Wilcoxon {p_value(line['wilcoxon_p'])}"
+        found.append(KeyNumber("p, paired t", p_value(line["t_p"]), "", other))
+    subjects = int(line["subjects"])
+    found.append(KeyNumber("Test subjects", str(subjects), "", "paired"))
+    return found
+
+
+def _ci(interval: str) -> str:
+    return "" if "n/a" in interval else f"95 % CI {interval}"
 
 
 def summary_sentences(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -186,8 +185,3 @@ def role_of(roles: dict[int, str]) -> str:
         return next(iter(roles.values()))
     tested = [fold for fold, role in roles.items() if role == "test"]
     return f"test in fold {tested[0]}" if tested else "train"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossmod.files import write_text
 from crossmod.report import records
+from crossmod.report.costs import cost_rows
+from crossmod.report.explanations import null_sentences, sensitivity_sentences
 from crossmod.report.figures import (
+    MOST_LINES,
     Picture,
     box_plot,
     color_bar,
@@ -15,9 +21,10 @@ from crossmod.report.figures import (
     file_picture,
     subject_values,
 )
-from crossmod.report.headline import summary_sentences
-from crossmod.report.inputs import StudyFiles, Task, listed
-from crossmod.report.pictures import ERROR_COLORS, gallery
+from crossmod.report.headline import key_numbers, summary_sentences
+from crossmod.report.inputs import StudyFiles, Task
+from crossmod.report.paired import paired_plot, pairs_of
+from crossmod.report.pictures import ERROR_COLORS, Gallery, gallery
 from crossmod.report.request import ReportRequest
 from crossmod.report.tables import (
     REGION_NAMES,
@@ -28,14 +35,25 @@ from crossmod.report.tables import (
     note_on_tests,
     score_table,
 )
+from crossmod.report.volumes import MOST_VOXELS
+from crossmod.text import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_THUMBNAILS = 60
-THUMBNAIL_WIDTH = 520
+THUMBNAIL_WIDTH, LARGE_WIDTH = 520, 1100
+# Snakemake shows pages inside its own; Chromium refuses those of more than 2 MB there.
+OVERVIEW, QUALITY = "overview.html", "quality.html"
+FOLD_ABOVE = 12
+"""Longer lists are folded."""
+ANCHORS = 17
+"""Colors of the error maps that the script is given; it blends between them."""
 REGION_METRICS = ("psnr", "ssim", "mae")
 
 
 def write_report(request: ReportRequest) -> None:
-    """Write one self-contained page about a study.
+    """Write a self-contained page about a study, and one of its quality-control pictures.
 
     Parameters
     ----------
@@ -63,9 +81,21 @@ def write_report(request: ReportRequest) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    style, script = (
+        Markup((folder / name).read_text(encoding="utf-8")) for name in ("page.css", "viewer.js")
+    )
+    # The page runs this script and no other: not one that a name or a reason might smuggle in.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    files = {"style": style, "script": script, "script_hash": f"sha256-{digest}"}
+    content = {**files, **page_content(study), "movable": True}
     page = environment.get_template("page.html")
-    style = Markup((folder / "page.css").read_text(encoding="utf-8"))
-    write_text(request.output, page.render(style=style, **page_content(study)))
+    write_text(request.output, page.render(content))
+    light = {**content, "movable": False, "thumbnails": []}
+    write_text(request.output.with_name(OVERVIEW), page.render(light))
+    content["thumbnails"] = _thumbnails(study, LARGE_WIDTH)
+    write_text(
+        request.output.with_name(QUALITY), environment.get_template("quality.html").render(content)
+    )
 
 
 def page_content(study: StudyFiles) -> dict[str, Any]:
@@ -85,10 +115,15 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "excluded": records.excluded(study),
         "failures": study.failures,
         "unserved": records.unserved(study),
-        "unscored": study.unscored,
+        "unscored": [{"what": row["session"], **row} for row in study.unscored],
         "notes": records.notes(study),
-        "thumbnails": _thumbnails(study),
+        "thumbnails": _thumbnails(study, THUMBNAIL_WIDTH),
         "thumbnail_limit": MOST_THUMBNAILS,
+        "fold_above": FOLD_ABOVE,
+        "most_lines": MOST_LINES,
+        "most_voxels": MOST_VOXELS,
+        "error_colors": _anchors(),
+        "description": request.description,
         "run_times": records.run_times(request),
         "versions": records.versions(),
         "hashes": records.hashes(study),
@@ -108,21 +143,69 @@ def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:
     arguments = (study.summary, study.comparisons, study.models, task, endpoint)
     is_headline = (endpoint.metric, endpoint.region, endpoint.protocol)
     first = [c for c in comparisons if (c.metric.id, c.region, c.protocol) == is_headline]
+    inside = values[~values.index.isin(external)]
     return {
         "id": task.id,
         "title": f"{task.target} from {listed(task.sources)}",
         "target": task.target,
+        "key_numbers": key_numbers(study.summary, study.comparisons, task, endpoint),
         "sentences": summary_sentences(*arguments),
         **_score_tables(study, task),
+        **_meanings(study, task),
+        **_subject_rows(study, values, external),
         "comparisons": [c for c in comparisons if c.primary or c in first],
         "more_comparisons": [c for c in comparisons if not c.primary and c not in first],
         "test_note": note_on_tests(comparisons),
+        "paired": paired_plot(pairs_of(inside, study.comparisons, task.id, endpoint), endpoint),
         "boxes": box_plot(values, study.models, external, endpoint, title),
         "has_external": bool(set(external) & set(values.index)),
         "curves": curve_plot(study.request.runs, study.models, task),
+        "costs": cost_rows(study.request, task, study.models),
         "gallery": shown,
+        "not_shown": _not_shown(values, shown),
         "color_bar": color_bar(shown.limit, ERROR_COLORS) if shown else None,
     }
+
+
+def _meanings(study: StudyFiles, task: Task) -> dict[str, Any]:
+    """What the rows of the score tables mean."""
+    settings = study.request.settings
+    return {
+        "nulls": null_sentences(study.models, settings, task),
+        "changes": sensitivity_sentences(study.summary, task.id, study.endpoint),
+    }
+
+
+def _subject_rows(
+    study: StudyFiles, values: pd.DataFrame, external: Sequence[str]
+) -> dict[str, Any]:
+    """The endpoint's metric of every subject and model, as text."""
+    names = [model.name for model in study.models if model.name in values]
+    metric = metric_of(study.endpoint.metric)
+    rows = [
+        {
+            "name": person,
+            "external": person in external,
+            "values": [metric.value(values.loc[person, name]) for name in names],
+        }
+        for person in sorted(values.index)
+    ]
+    return {"value_models": names, "people": rows}
+
+
+def _not_shown(values: pd.DataFrame, shown: Gallery | None) -> list[str]:
+    """Scored participants whose images are not in the page."""
+    people = {panel.session.partition("_")[0] for panel in shown.panels} if shown else set()
+    return sorted(set(values.index) - people)
+
+
+def _anchors() -> str:
+    """Colors of the error maps from -limit to limit, as the script reads them."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    scale = colormaps[ERROR_COLORS]
+    return " ".join(to_hex(scale(place / (ANCHORS - 1))) for place in range(ANCHORS))
 
 
 def _score_tables(study: StudyFiles, task: Task) -> dict[str, ScoreTable | None]:
@@ -141,14 +224,14 @@ def _score_tables(study: StudyFiles, task: Task) -> dict[str, ScoreTable | None]
     }
 
 
-def _thumbnails(study: StudyFiles) -> list[tuple[str, Picture]]:
+def _thumbnails(study: StudyFiles, width: int) -> list[tuple[str, Picture]]:
     """Small quality-control pictures by session, failed sessions first."""
     ordered = sorted(study.preprocessed.items(), key=lambda item: (item[1][0].ok, item[0]))
     with_figure = [(k, s, f) for k, (s, f) in ordered if "figure" in s.outputs]
     found = []
     for key, status, file in with_figure[:MOST_THUMBNAILS]:
         path = status.path("figure", file)
-        picture = file_picture(path, f"Preprocessing of {key}", THUMBNAIL_WIDTH)
+        picture = file_picture(path, f"Preprocessing of {key}", width)
         if picture is not None:
             found.append((key, picture))
     return found

@@ -13,6 +13,7 @@ from crossmod.io import read_header, read_image
 from crossmod.report.figures import Picture, data_uri, subject_values
 from crossmod.report.inputs import Made, StudyFiles, Task
 from crossmod.report.tables import metric_of
+from crossmod.report.volumes import Viewer, make_viewer
 from crossmod.status import Status
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Panel:
     where: str
     acquired: tuple[tuple[str, Picture], ...]
     made: tuple[ModelSlices, ...]
+    viewer: Viewer
+
+    def score(self, model: str) -> str:
+        """Primary metric of one model's image."""
+        return next((m.score for m in self.made if m.model == model), "")
 
 
 @dataclass(frozen=True)
@@ -226,7 +232,9 @@ class _Subject:
                 )
             )
         where = f"slice z = {self.height_mm:.0f} mm ({self.chosen_by})"
-        return Panel(self.status.session, self.choice.why, where, tuple(acquired), tuple(made))
+        viewer = make_viewer(self.task, (self.status, self.file), self.made, self.place)
+        shown = (tuple(acquired), tuple(made), viewer)
+        return Panel(self.status.session, self.choice.why, where, *shown)
 
     def _gray(self, plane: Slice, alt: str) -> Picture:
         return self._png(np.rint(np.clip(plane, 0, 1) * 255).astype(np.uint8), alt)

@@ -7,12 +7,13 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from platform import python_version
 from typing import Any
 
 from crossmod import __version__
 from crossmod.hashing import SHORT, hash_code, hash_file, hash_settings
+from crossmod.report.costs import duration, measurements
 from crossmod.report.inputs import ROLE_ORDER, StudyFiles, role_of
 from crossmod.report.request import ReportRequest
 
@@ -55,6 +56,8 @@ class Availability:
     marks: dict[str, str]
     label_height: int
     sessions: int
+    most: int
+    """Sessions of the most common pattern."""
 
 
 def availability(study: StudyFiles) -> Availability:
@@ -81,15 +84,17 @@ def availability(study: StudyFiles) -> Availability:
     panels = tuple(tuple(shown[i : i + PER_PANEL]) for i in range(0, len(shown), PER_PANEL))
     used = {mark for column in columns for mark in column.marks}
     longest = max((len(column.session) for column in shown), default=0)
+    patterns = _patterns(columns)
     return Availability(
         modalities,
         panels,
-        _patterns(columns),
+        patterns,
         tuple(dict.fromkeys(column.role for column in columns)),
         tuple(dict.fromkeys((column.short, column.role) for column in columns)),
         {mark: text for mark, text in MARKS.items() if mark in used},
         12 + 7 * longest,
         len(columns),
+        max((number for *_, number in patterns), default=1),
     )
 
 
@@ -149,43 +154,19 @@ def run_times(request: ReportRequest) -> list[dict[str, Any]]:
     """Per stage: jobs, total, median and longest time in s, peak memory in MB."""
     rows = []
     for stage, files in request.benchmarks.items():
-        lines = [line for path in files if path.is_file() for line in _benchmark(path)]
-        seconds = [s for s, _ in lines if s is not None]
-        memory = [m for _, m in lines if m is not None]
+        seconds, memory = measurements(files)
         if seconds:
             rows.append(
                 {
                     "stage": stage,
                     "jobs": len(seconds),
-                    "total": _duration(sum(seconds)),
+                    "total": duration(sum(seconds)),
                     "median": f"{statistics.median(seconds):.1f} s",
                     "longest": f"{max(seconds):.1f} s",
                     "memory": f"{max(memory):.0f} MB" if memory else "n/a",
                 }
             )
     return rows
-
-
-def _benchmark(path: Path) -> list[tuple[float | None, float | None]]:
-    from crossmod.files import read_rows
-
-    rows = read_rows(path, required=("s", "max_rss"))
-    return [(_number(row["s"]), _number(row["max_rss"])) for row in rows]
-
-
-def _number(text: str) -> float | None:
-    """A number, or None for what Snakemake writes when a job was too short to measure."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def versions() -> list[tuple[str, str]]:

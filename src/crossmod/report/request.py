@@ -30,6 +30,10 @@ class RunFiles:
         Batch status files of the synthetic images.
     scored : tuple of path
         Batch status files of the scores; need not exist.
+    benchmark : path or None
+        What Snakemake noted of the training's time and memory; need not exist.
+    cost : mapping of str to int or None
+        Parameters and operations, as `crossmod.training.cost.cost` counts them.
     """
 
     task: str
@@ -43,6 +47,24 @@ class RunFiles:
     curve: Path | None = None
     batches: tuple[Path, ...] = ()
     scored: tuple[Path, ...] = ()
+    benchmark: Path | None = None
+    cost: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """Methods of a study in words, ready for a paper.
+
+    Attributes
+    ----------
+    paragraphs : tuple of (str, str)
+        Heading and text; `[1]` cites the first reference.
+    references : tuple of str
+        In the order in which they are cited.
+    """
+
+    paragraphs: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +86,7 @@ class ReportRequest:
     runs : tuple of RunFiles
         In the order in which models are listed.
     output : path
-        The page to write.
+        The page to write; a light one and one of quality-control pictures are put beside it.
     preprocessed : tuple of path
         Status files of preprocessing.
     manifests : tuple of path
@@ -75,6 +97,8 @@ class ReportRequest:
         What makes the study again.
     examples : int
         Subjects whose images are shown, per task.
+    description : Description or None
+        Methods in words.
     """
 
     name: str
@@ -90,6 +114,7 @@ class ReportRequest:
     benchmarks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     command: str = ""
     examples: int = 4
+    description: Description | None = None
 
 
 @dataclass(frozen=True)

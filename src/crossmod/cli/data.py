@@ -1,0 +1,134 @@
+"""Sub-commands that make, align and cut scans."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from crossmod.cli.common import Arguments, Commands, parse_json, settings_of, stage
+from crossmod.settings import MODALITIES, Modality
+
+log = logging.getLogger(__name__)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add these sub-commands."""
+    commands.group("data")
+    _add_phantom(commands)
+    _add_preprocess(commands)
+    _add_slices(commands)
+
+
+def _add_phantom(commands: Commands) -> None:
+    text = "make the embedded data set, or one subject of it"
+    details = "example: crossmod phantom --settings '{\"subjects\": 4}' --output-dir phantom"
+    parser = commands.add("phantom", _phantom, text, details)
+    parser.add_argument(
+        "--settings", type=parse_json, default={}, metavar="JSON", help="phantom settings"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--participant", metavar="SUB", help="make this subject only (sub-0001)")
+    which.add_argument("--description-only", action="store_true", help="make no subject")
+    parser.add_argument(
+        "--output-dir", type=Path, required=True, metavar="FOLDER", help="folder to write"
+    )
+
+
+def _add_preprocess(commands: Commands) -> None:
+    text = "align, correct and brain-extract the scans of one session"
+    details = (
+        "example: crossmod preprocess --session sub-01 --scan T1w=t1.nii.gz \\\n"
+        "           --scan FLAIR=flair.nii.gz --output-dir derivatives/mine"
+    )
+    parser = commands.add("preprocess", _preprocess, text, details)
+    parser.add_argument(
+        "--session", required=True, metavar="KEY", help="its name: sub-01 or sub-01_ses-2"
+    )
+    parser.add_argument(
+        "--scan",
+        type=_scan,
+        action="append",
+        required=True,
+        metavar="MODALITY=FILE",
+        help=f"a scan; once for each. Modalities: {', '.join(MODALITIES)}",
+    )
+    for option, text in (
+        ("--brain-mask", "brain mask to use instead of brain extraction"),
+        ("--lesion", "lesion map, kept for evaluation"),
+    ):
+        parser.add_argument(
+            option, type=Path, action="append", default=[], metavar="FILE", help=text
+        )
+    parser.add_argument(
+        "--settings", type=parse_json, default={}, metavar="JSON", help="preprocess settings"
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, required=True, metavar="FOLDER", help="derivative to write"
+    )
+
+
+def _add_slices(commands: Commands) -> None:
+    parser = commands.add("slices", _slices, "cut one preprocessed session into slices")
+    parser.add_argument(
+        "--preprocessed", type=Path, required=True, metavar="STATUS", help="its status file"
+    )
+    parser.add_argument(
+        "--settings", type=parse_json, default={}, metavar="JSON", help="slice settings"
+    )
+    parser.add_argument(
+        "--preprocess", type=parse_json, default={}, metavar="JSON", help="preprocess settings"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="MANIFEST", help="manifest to write"
+    )
+
+
+def _scan(text: str) -> tuple[Modality, Path]:
+    name, _, path = text.partition("=")
+    for modality in MODALITIES:
+        if modality == name and path:
+            return modality, Path(path)
+    known = ", ".join(MODALITIES)
+    raise argparse.ArgumentTypeError(f"{text!r} is not MODALITY=FILE with one of {known}")
+
+
+def _phantom(arguments: Arguments) -> None:
+    from crossmod.config import PhantomSettings
+    from crossmod.phantom import generate_subject, plan, write_dataset
+
+    settings = settings_of(PhantomSettings, arguments.settings, "--settings")
+    wanted = [arguments.participant] if arguments.participant else []
+    if not arguments.participant:
+        write_dataset(settings, arguments.output_dir)
+        log.info("wrote %s", arguments.output_dir / "participants.tsv")
+    if not arguments.participant and not arguments.description_only:
+        wanted = [subject.participant for subject in plan(settings)]
+    for number, participant in enumerate(wanted, 1):
+        with stage(
+            f"subject {number} of {len(wanted)}: {participant}", arguments.output_dir / participant
+        ):
+            generate_subject(settings, participant, arguments.output_dir)
+
+
+def _preprocess(arguments: Arguments) -> None:
+    from crossmod.config import PreprocessSettings
+    from crossmod.paths import PreprocessedPaths
+    from crossmod.preprocess.session import Annotations, run
+
+    settings = settings_of(PreprocessSettings, arguments.settings, "--settings")
+    paths = PreprocessedPaths(arguments.output_dir, arguments.session)
+    annotations = Annotations(tuple(arguments.brain_mask), tuple(arguments.lesion))
+    scans = dict(arguments.scan)
+    with stage(f"{arguments.session}: {', '.join(scans)}", paths.status):
+        run(paths, scans, annotations, settings)
+
+
+def _slices(arguments: Arguments) -> None:
+    from crossmod.config import PreprocessSettings, SliceSettings
+    from crossmod.slices import make_store
+
+    settings = settings_of(SliceSettings, arguments.settings, "--settings")
+    preprocess = settings_of(PreprocessSettings, arguments.preprocess, "--preprocess")
+    with stage(f"cutting {arguments.preprocessed}", arguments.output):
+        make_store(arguments.preprocessed, arguments.output, settings, preprocess)

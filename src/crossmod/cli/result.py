@@ -1,0 +1,93 @@
+"""Sub-commands that score synthetic images and tell the results of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crossmod.cli.common import Arguments, Commands, add_study, parse_json, stage, study_of
+from crossmod.cli.model import add_sessions
+
+
+def add_commands(commands: Commands) -> None:
+    """Add these sub-commands."""
+    commands.group("results")
+    _add_evaluate(commands)
+    for name, run, text in (
+        ("summarize", _summarize, "means, intervals and tests over all scores of a study"),
+        ("report", _report, "write the report of a study"),
+        ("headline", _headline, "print the headline table of a finished study"),
+    ):
+        add_study(commands.add(name, run, text), needed=name != "headline")
+
+
+def _add_evaluate(commands: Commands) -> None:
+    parser = commands.add("evaluate", _evaluate, "score synthetic images of one model")
+    parser.add_argument(
+        "--run",
+        type=parse_json,
+        dest="keys",
+        required=True,
+        metavar="JSON",
+        help="task, sources, target, model, fold and seed, for the rows of the table",
+    )
+    parser.add_argument(
+        "--synthetic", type=Path, required=True, metavar="STATUS", help="batch status of synthesis"
+    )
+    add_sessions(parser)
+    parser.add_argument(
+        "--protocols",
+        nargs="+",
+        required=True,
+        metavar="ID",
+        help="brain-v1, brain-v1-deploy, seed-v1; see docs/explanation/protocol.md",
+    )
+    parser.add_argument(
+        "--sensitivity", action="store_true", help="score shifted, blurred and scaled images, too"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="table of scores to write"
+    )
+    parser.add_argument(
+        "--status", type=Path, required=True, metavar="FILE", help="batch status to write"
+    )
+
+
+def _evaluate(arguments: Arguments) -> None:
+    from crossmod.evaluation.stage import EvaluateRequest, evaluate_batch
+
+    request = EvaluateRequest(
+        synthetic=arguments.synthetic,
+        preprocessed=tuple(arguments.preprocessed),
+        manifests=tuple(arguments.slices),
+        protocols=tuple(arguments.protocols),
+        sensitivity=arguments.sensitivity,
+        **arguments.keys,
+    )
+    count = len(request.preprocessed)
+    with stage(f"{count} sessions of {request.model}", arguments.output, sessions=count):
+        evaluate_batch(request, arguments.output, arguments.status)
+
+
+def _summarize(arguments: Arguments) -> None:
+    from crossmod.paths import StudyPaths
+    from crossmod.stages import summarize_study
+
+    study = study_of(arguments)
+    paths = StudyPaths(study)
+    with stage(f"scores of {study.study}", paths.metrics, written=paths.metrics.parent):
+        summarize_study(study)
+
+
+def _report(arguments: Arguments) -> None:
+    from crossmod.paths import StudyPaths
+    from crossmod.stages import report_study
+
+    study = study_of(arguments)
+    with stage(f"report of {study.study}", StudyPaths(study).report):
+        report_study(study)
+
+
+def _headline(arguments: Arguments) -> None:
+    from crossmod.stages import headline_text
+
+    print(headline_text(study_of(arguments)))
