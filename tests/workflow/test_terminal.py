@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def on_terminal(project: Project, *arguments: str) -> str:
     command = [str(snakemake), "--cores", "2", "--configfile", "config/studies/small.yaml"]
     pid, terminal = pty.fork()
     if pid == 0:
+        # As a terminal's shell does: what was started in the background ignores Ctrl-C.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(project.root)
         os.environ.update(PATH=f"{snakemake.parent}{os.pathsep}{os.environ['PATH']}", TERM="xterm")
         os.execv(snakemake, [*command, *arguments])
