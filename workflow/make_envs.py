@@ -28,7 +28,16 @@ FAMILIES = {
         "scikit-image",
         "scipy",
     ],
-    "torch": ["lightning-fabric", "nibabel", "numpy", "pydantic", "PyYAML", "scipy", "torch"],
+    "torch": [
+        "lightning-fabric",
+        "nibabel",
+        "numpy",
+        "pydantic",
+        "PyYAML",
+        "scikit-learn",
+        "scipy",
+        "torch",
+    ],
     "analysis": [
         "jinja2",
         "matplotlib",

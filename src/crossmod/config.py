@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from crossmod.checking import check
+from crossmod.checking import check, nearest
 from crossmod.hashing import hash_settings
 from crossmod.methods import declaration, settings_class
 from crossmod.settings import (
@@ -154,7 +154,7 @@ class SliceSettings(Section):
 
 
 class ModelSettings(BaseModel):
-    """One configured method: `method`, optional `training`, and the method's own keys."""
+    """One configured method: its name, what it is trained for, and the method's own keys."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
@@ -162,6 +162,10 @@ class ModelSettings(BaseModel):
     """Name in `crossmod methods`."""
     training: dict[str, Any] = {}
     """Overrides of the study's `training`."""
+    tasks: tuple[str, ...] | None = None
+    """Tasks it is trained for, as `T1w+T2w-to-FLAIR`; by default all."""
+    folds: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Folds it is trained in; by default all."""
 
     @property
     def own(self) -> dict[str, Any]:
@@ -272,10 +276,23 @@ class Study(Section):
             self._refuse_target_as_reference(task)
         if len({task.id for task in self.tasks}) < len(self.tasks):
             raise ValueError("names a task twice")
+        for name, model in self.models.items():
+            self._refuse_unknown_parts(name, model)
         for role in (self.evaluation.primary.model, self.evaluation.sensitivity):
             if role is not None and role not in self.models:
                 raise ValueError(f"evaluation names the model {role!r}, which is not in models")
         return self
+
+    def _refuse_unknown_parts(self, name: str, model: ModelSettings) -> None:
+        """A model restricted to a task or fold that does not exist would be trained nowhere."""
+        known = [task.id for task in self.tasks]
+        for task in model.tasks or ():
+            if task not in known:
+                raise ValueError(f"models.{name}.tasks: {task}; {nearest(task, known)}")
+        count = self.split.folds if self.split.mode == "kfold" else 1
+        for fold in model.folds or ():
+            if fold >= count:
+                raise ValueError(f"models.{name}.folds: {fold}, but there are {count} folds from 0")
 
     def _refuse_target_as_reference(self, task: TaskSettings) -> None:
         """Brain mask, grid and slices come from the reference: it must not be the target."""

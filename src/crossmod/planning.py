@@ -82,15 +82,16 @@ class Plan:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """Runs by id. Methods that are fitted at once have no randomness and one seed."""
+        """Runs by id. Methods that are fitted at once are fitted with the first seed only."""
         runs = {}
         for task in self.study.tasks:
             for model in self.study.models:
                 if (task.id, model) in self.skipped:
                     continue
-                found = declaration(self.study.models[model].method)
+                settings = self.study.models[model]
+                found = declaration(settings.method)
                 seeds = self.study.seeds if found.fitting == "gradient" else self.study.seeds[:1]
-                for fold in range(fold_count(self.study.split)):
+                for fold in settings.folds or range(fold_count(self.study.split)):
                     for seed in seeds:
                         run = self._run(task, model, fold, seed)
                         runs[run.paths.id] = run
@@ -98,13 +99,15 @@ class Plan:
 
     @cached_property
     def skipped(self) -> dict[tuple[str, str], str]:
-        """Pairs of task and model that make no sense, with the reason."""
-        return {
-            (task.id, name): f"{model.own['source']} is no source of the task"
-            for task in self.study.tasks
-            for name, model in self.study.models.items()
-            if model.own.get("source") not in (None, *task.sources)
-        }
+        """Pairs of task and model that make no sense or are not asked for, with the reason."""
+        reasons = {}
+        for task in self.study.tasks:
+            for name, model in self.study.models.items():
+                if model.own.get("source") not in (None, *task.sources):
+                    reasons[task.id, name] = f"{model.own['source']} is no source of the task"
+                elif model.tasks is not None and task.id not in model.tasks:
+                    reasons[task.id, name] = "the study restricts the model to other tasks"
+        return reasons
 
     def _run(self, task: TaskSettings, model: str, fold: int, seed: int) -> Run:
         paths = self.paths.run(self.paths.run_id(task.id, model, fold, seed))

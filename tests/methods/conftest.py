@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def request_of(stores: list[Path]) -> Callable[..., Any]:
     from crossmod.training.request import TrainRequest
 
     def make(method: str, settings: dict[str, Any] | None = None, **training: Any) -> TrainRequest:
-        small = {"width": 4} if method in ("unet", "pix2pix") else {}
+        known = [field.name for field in fields(settings_class(method))]
+        small = {key: size for key, size in {"width": 4, "trees": 4}.items() if key in known}
         own = settings_class(method)(**{**small, **(settings or {})}).to_dict()
         defaults = {"epochs": 3, "validate_every": 2, "steps_per_epoch": 2, "batch_size": 2}
         return TrainRequest(

@@ -6,6 +6,7 @@ import yaml
 
 from crossmod.config import Study
 from crossmod.errors import ConfigError
+from crossmod.methods import declaration
 from crossmod.settings import MODALITIES
 from crossmod.study_file import load_study, parse_study
 
@@ -49,6 +50,14 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"data_dir": None}, "data_dir is not set"),
         ({"tasks": [{"sources": ["T2w"], "target": "T1w"}]}, "would take its target T1w as ref"),
         ({"seeds": [-1]}, "seeds"),
+        (
+            {"models": {"u": {"method": "unet", "tasks": ["T1-to-FLAIR"]}}},
+            r"models\.u\.tasks: T1-to-FLAIR; did you mean 'T1w-to-FLAIR'",
+        ),
+        (
+            {"models": {"u": {"method": "unet", "folds": [1]}}},
+            r"models\.u\.folds: 1, but there are 1",
+        ),
         ({"split": {"test": 0.6, "validation": 0.5}}, "nobody to train on"),
         ({"slices": {"size": 50}}, "slices.size"),
         ({"evaluation": {"protocols": ["seed-v1"]}}, "'brain-v1' is not in protocols"),
@@ -113,8 +122,27 @@ def test_yaml_cannot_make_objects(tmp_path) -> None:
 def test_every_study_file_that_ships_is_valid(path: Path) -> None:
     phantom = yaml.safe_load(path.read_text())["dataset"].get("layout") == "phantom"
     study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
-    nulls = {m.method for m in study.models.values()} - {"unet", "pix2pix"}
+    nulls = {m.method for m in study.models.values() if declaration(m.method).null}
     assert nulls == {"brain-mean", "copy-source", "linear-regression"}
+
+
+def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
+    paths = sorted((ROOT / "config" / "studies").glob("seed-*.yaml"))
+    assert [path.stem for path in paths] == ["seed-brats2015", "seed-phantom", "seed-real"]
+    for path in paths:
+        phantom = "phantom" in path.stem
+        study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
+        assert [len(task.sources) for task in study.tasks] == [2, 1, 3]
+        grids = {m.own.get("laf_grid", 2) for m in study.models.values() if m.method == "fd-gan"}
+        assert grids == {1, 2, 4, 8, 16}
+        judges = {
+            (m.own.get("discriminator_width") or m.own.get("width", 64))
+            for m in study.models.values()
+            if m.method in ("fd-gan", "pix2pix", "sgan")
+        }
+        assert len(judges) == 1
+        summed = study.models["pix2pix-sum"].own["lambda_l1"]
+        assert summed == pytest.approx(0.1 * study.slices.size**2)
 
 
 def test_settings_of_a_classical_model_do_not_change_with_epochs() -> None:

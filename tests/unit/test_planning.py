@@ -91,6 +91,21 @@ def test_a_null_of_another_tasks_source_is_skipped_and_said(bids, study_of) -> N
     assert ("FLAIR+T1w-to-T2w", "null-copy-t2w") in plan.skipped
 
 
+def test_a_model_is_trained_for_its_tasks_and_in_its_folds_only(bids, study_of) -> None:
+    tasks = [{"sources": s, "target": "FLAIR"} for s in (["T1w"], ["T1w", "T2w"])]
+    models = {
+        "all": {"method": "unet"},
+        "one": {"method": "unet", "tasks": ["T1w-to-FLAIR"], "folds": [2]},
+    }
+    split = {"mode": "kfold", "folds": 3}
+    root = bids(many(9))
+    plan = make_plan(study_of(root, tasks=tasks, models=models, split=split, nulls=False))
+    runs = [(r.task.id, r.fold) for r in plan.runs.values() if r.model == "one"]
+    assert runs == [("T1w-to-FLAIR", 2)]
+    assert sum(r.model == "all" for r in plan.runs.values()) == 6
+    assert "other tasks" in plan.skipped["T1w+T2w-to-FLAIR", "one"]
+
+
 def test_a_split_file_is_used_as_it_is(bids, study_of, tmp_path) -> None:
     rows = ["participant_id\tfold\trole", "sub-00\t0\ttrain", "sub-01\t0\ttest"]
     (tmp_path / "mine.tsv").write_text("\n".join(rows) + "\n")

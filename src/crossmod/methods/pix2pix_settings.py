@@ -16,7 +16,9 @@ class MethodSettings(Settings):
     """pix2pix with the paper's values (Isola et al., CVPR 2017) as defaults."""
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
-    """Channels of the first block of generator and discriminator."""
+    """Channels of the first block of the generator."""
+    discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
+    """Channels of the first block of the discriminator; by default as many as the generator's."""
     norm: Literal["batch", "instance"] = "batch"
     """Normalization layers; with few slices per batch, `instance` is safer, because batch
     statistics then differ from the running statistics used at synthesis."""

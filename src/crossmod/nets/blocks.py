@@ -46,7 +46,7 @@ def initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)):
+        elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:
             continue

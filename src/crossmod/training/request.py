@@ -18,7 +18,14 @@ from crossmod.methods import module_name
 from crossmod.settings import TaskSettings, TrainingSettings
 
 PACKAGE = Path(crossmod.__file__).parent
-TRAINING_CODE = ("methods/base.py", "data/*.py", "losses/*.py", "nets/*.py", "training/*.py")
+TRAINING_CODE = (
+    "methods/base.py",
+    "methods/adversarial.py",
+    "data/*.py",
+    "losses/*.py",
+    "nets/*.py",
+    "training/*.py",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""What methods with a generator and a discriminator share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from crossmod.losses.adversarial import discriminator_loss, generator_loss
+from crossmod.methods.base import GradientMethod
+
+
+class AdversarialMethod(GradientMethod):
+    """A `generator` against a `discriminator` that sees sources and target.
+
+    Its settings have `adversarial`, `learning_rate` and `betas`. The discriminator steps first.
+    """
+
+    def make_optimizers(self) -> dict[str, Optimizer]:
+        """Adam for each network."""
+        s = self.settings
+        return {
+            name: Adam(network.parameters(), lr=s.learning_rate, betas=s.betas)
+            for name, network in self.networks.items()
+        }
+
+    def judge(self, source: Tensor, image: Tensor) -> Tensor:
+        """Logits of the discriminator on an image and the sources it belongs to."""
+        return self.networks["discriminator"](torch.cat([source, image], dim=1))
+
+    def adversarial_loss(self, source: Tensor, synthetic: Tensor) -> Tensor:
+        """Loss of the generator."""
+        return generator_loss(self.settings.adversarial, self.judge(source, synthetic))
+
+    def step_generator(self, loss: Tensor) -> None:
+        """Step of the generator down the gradient of `loss`."""
+        self.optimizers["generator"].zero_grad()
+        self.backward(loss)
+        self.optimizers["generator"].step()
+
+    def step_discriminator(self, source: Tensor, target: Tensor, synthetic: Tensor) -> Tensor:
+        """Step on acquired and synthetic images (detached); the mean of both losses.
+
+        Each is propagated on its own: batch statistics stay separate, half the memory is needed,
+        and buffers that several devices share are not changed between forward and backward.
+        """
+        self.optimizers["discriminator"].zero_grad()
+        total = source.new_zeros(())
+        for image, acquired in ((synthetic, False), (target, True)):
+            logits = self.judge(source, image)
+            loss = discriminator_loss(self.settings.adversarial, logits, acquired=acquired) / 2
+            self.backward(loss)
+            total += loss.detach()
+        self.optimizers["discriminator"].step()
+        return total

@@ -1,0 +1,315 @@
+"""Networks of FD-GAN: what the sources share, what is specific to the target, and their union.
+
+The names of the parts (SRE, Cat-Conv, LAF, SPE) are the paper's. What the paper leaves open follows
+MUNIT (Huang, Liu, Belongie and Kautz, ECCV 2018), whose layers these are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crossmod.errors import ConfigError
+from crossmod.nets.blocks import SLOPE, Up, down_convolution, initialize, up_convolution
+
+Activation = Literal["leaky-relu", "relu"]
+Padding = Literal["reflect", "zeros"]
+UpNorm = Literal["layer", "instance", "none"]
+
+
+@dataclass(frozen=True)
+class FDShape:
+    """Shape of the generator.
+
+    Attributes
+    ----------
+    sources : int
+        Number of source modalities; each has an encoder of its own.
+    channels_per_source : int
+        Channels that each source brings: its slice and the neighbors.
+    size : int
+        Height and width in pixels, a multiple of 4.
+    width : int
+        Channels of the first block of every encoder.
+    residual_blocks : int
+        Residual blocks of each encoder and of the decoder.
+    grid : int
+        The image is cut into `grid` x `grid` blocks for the pseudo-target (LAF).
+    style : int
+        Numbers that describe what is specific to the target.
+    style_width : int
+        Width of the layers that turn them into scales and shifts.
+    share_style : bool
+        One set of scales and shifts for all AdaIN layers instead of one each.
+    activation : {"leaky-relu", "relu"}
+        After every convolution but the last.
+    affine : bool
+        Learned scale and shift in the encoders' instance norm.
+    padding : {"reflect", "zeros"}
+        Padding of the residual blocks.
+    up : {"transposed", "nearest"}
+        Upsampling of the decoder.
+    up_norm : {"layer", "instance", "none"}
+        Normalization after upsampling.
+    """
+
+    sources: int
+    channels_per_source: int
+    size: int
+    width: int = 64
+    residual_blocks: int = 4
+    grid: int = 2
+    style: int = 8
+    style_width: int = 256
+    share_style: bool = False
+    activation: Activation = "leaky-relu"
+    affine: bool = True
+    padding: Padding = "reflect"
+    up: Up = "transposed"
+    up_norm: UpNorm = "layer"
+
+    def __post_init__(self) -> None:
+        if self.size % 4:
+            problem = f"{self.size} px cannot be halved twice, as the encoders do"
+            raise ConfigError("slices.size", problem, "choose a multiple of 4")
+        if self.size % self.grid:
+            problem = f"{self.size} px cannot be cut into {self.grid} equal blocks"
+            raise ConfigError("laf_grid", problem, "choose a grid that divides slices.size")
+
+    @property
+    def features(self) -> int:
+        """Channels of the features that encoders and decoder exchange, at a quarter of the size."""
+        return 4 * self.width
+
+
+class FDGenerator(nn.Module):
+    """Generator of FD-GAN.
+
+    Parameters
+    ----------
+    shape : FDShape
+        Shape.
+    """
+
+    def __init__(self, shape: FDShape) -> None:
+        super().__init__()
+        features = shape.features
+        self.per_source = shape.channels_per_source
+        self.encoders = nn.ModuleList(source_encoder(shape) for _ in range(shape.sources))
+        self.merge = nn.Sequential(
+            nn.Conv2d(shape.sources * features, features, 3, padding=1),
+            nn.InstanceNorm2d(features, affine=shape.affine),
+            activation(shape.activation),
+        )
+        self.fusion = BlockwiseFusion(shape.sources * shape.channels_per_source, shape.grid)
+        self.style = StyleEncoder(shape)
+        self.decoder = Decoder(shape)
+        initialize(self)
+        self.style.start_as_instance_norm()
+
+    def forward(self, source: Tensor, style_of: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Image in [-1, 1] and pseudo-target without bounds, both (B, 1, H, W).
+
+        Parameters
+        ----------
+        source : Tensor
+            Sources (B, C, H, W).
+        style_of : Tensor, optional
+            Image (B, 1, H, W) whose style is taken; by default that of the pseudo-target.
+        """
+        parts = source.split(self.per_source, dim=1)
+        encoded = [encode(part) for encode, part in zip(self.encoders, parts, strict=True)]
+        shared = self.merge(torch.cat(encoded, dim=1))
+        pseudo_target = self.fusion(source)
+        style = self.style(pseudo_target if style_of is None else style_of)
+        return self.decoder(shared, style), pseudo_target
+
+
+class BlockwiseFusion(nn.Module):
+    """LAF: a pseudo-target from a 1 x 1 convolution of its own in every block of the image.
+
+    Parameters
+    ----------
+    n_in : int
+        Channels of the sources.
+    grid : int
+        Blocks along each axis; with 1 it is a plain 1 x 1 convolution.
+    """
+
+    def __init__(self, n_in: int, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.weight = nn.Parameter(torch.empty(n_in, grid, grid))
+        self.bias = nn.Parameter(torch.zeros(grid, grid))
+        nn.init.normal_(self.weight, 0.0, 0.02)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Map (B, n_in, H, W) to (B, 1, H, W)."""
+        batch, channels, height, width = source.shape
+        rows, columns = height // self.grid, width // self.grid
+        blocks = source.view(batch, channels, self.grid, rows, self.grid, columns)
+        fused = torch.einsum("bcgrhw,cgh->bgrhw", blocks, self.weight)
+        fused = fused + self.bias[None, :, None, :, None]
+        return fused.reshape(batch, 1, height, width)
+
+
+class StyleEncoder(nn.Module):
+    """SPE: scales and shifts for the decoder's AdaIN layers from a (pseudo-)target.
+
+    Parameters
+    ----------
+    shape : FDShape
+        Shape of the generator.
+    """
+
+    def __init__(self, shape: FDShape) -> None:
+        super().__init__()
+        w, features = shape.width, shape.features
+        layers: list[nn.Module] = [nn.Conv2d(1, w, 7, padding=3), activation(shape.activation)]
+        for n_in, n_out in ((w, 2 * w), (2 * w, features), (features, features)):
+            layers += [down_convolution(n_in, n_out, bias=True), activation(shape.activation)]
+        layers += [down_convolution(features, features, bias=True), activation(shape.activation)]
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(features, shape.style, 1), nn.Flatten()]
+        self.describe = nn.Sequential(*layers)
+        self.layers = 1 if shape.share_style else 2 * shape.residual_blocks
+        self.repeats = 2 * shape.residual_blocks // self.layers
+        self.features = features
+        self.parameters_of = nn.Sequential(
+            nn.Linear(shape.style, shape.style_width),
+            activation(shape.activation),
+            nn.Linear(shape.style_width, shape.style_width),
+            activation(shape.activation),
+            nn.Linear(shape.style_width, self.layers * 2 * features),
+        )
+
+    def start_as_instance_norm(self) -> None:
+        """Draw small weights, scales about 1 and shifts about 0."""
+        for module in self.parameters_of:
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            last = self.parameters_of[-1].bias
+            assert isinstance(last, Tensor)
+            last.view(self.layers, 2, self.features)[:, 0] = 1.0
+
+    def forward(self, target: Tensor) -> Tensor:
+        """Map (B, 1, H, W) to (AdaIN layers, 2, B, features): scale and shift of each."""
+        found = self.parameters_of(self.describe(target))
+        found = found.view(-1, self.layers, 2, self.features).permute(1, 2, 0, 3)
+        return found.repeat(self.repeats, 1, 1, 1)
+
+
+class Decoder(nn.Module):
+    """Image from shared features, steered by scales and shifts.
+
+    Parameters
+    ----------
+    shape : FDShape
+        Shape of the generator.
+    """
+
+    def __init__(self, shape: FDShape) -> None:
+        super().__init__()
+        features = shape.features
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(features, features, 3, padding=1, padding_mode=shape.padding)
+            for _ in range(2 * shape.residual_blocks)
+        )
+        self.activation = activation(shape.activation)
+        layers: list[nn.Module] = []
+        for n_in in (features, features // 2):
+            layers.append(up_convolution(n_in, n_in // 2, shape.up, bias=True))
+            layers += up_norm(shape.up_norm, n_in // 2)
+            layers.append(activation(shape.activation))
+        layers += [nn.ConvTranspose2d(shape.width, 1, 7, padding=3), nn.Tanh()]
+        self.up = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor, style: Tensor) -> Tensor:
+        """Image (B, 1, H, W) in [-1, 1] from features (B, C, H/4, W/4)."""
+        for block in range(0, len(self.convolutions), 2):
+            x = features
+            for place, convolve in enumerate(self.convolutions[block : block + 2]):
+                x = adain(convolve(x), *style[block + place])
+                x = self.activation(x) if place == 0 else x
+            features = features + x
+        return self.up(features)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with instance norm, added to their input.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+    shape : FDShape
+        Activation, norm and padding.
+    """
+
+    def __init__(self, channels: int, shape: FDShape) -> None:
+        super().__init__()
+
+        def convolution() -> nn.Module:
+            return nn.Conv2d(channels, channels, 3, padding=1, padding_mode=shape.padding)
+
+        self.layers = nn.Sequential(
+            convolution(),
+            nn.InstanceNorm2d(channels, affine=shape.affine),
+            activation(shape.activation),
+            convolution(),
+            nn.InstanceNorm2d(channels, affine=shape.affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to the same shape."""
+        return x + self.layers(x)
+
+
+def source_encoder(shape: FDShape) -> nn.Sequential:
+    """SRE: features (B, 4 width, H/4, W/4) of one source (B, channels_per_source, H, W)."""
+    w = shape.width
+    layers: list[nn.Module] = [nn.Conv2d(shape.channels_per_source, w, 7, padding=3)]
+    layers += [nn.InstanceNorm2d(w, affine=shape.affine), activation(shape.activation)]
+    for n_in in (w, 2 * w):
+        layers.append(down_convolution(n_in, 2 * n_in, bias=True))
+        layers.append(nn.InstanceNorm2d(2 * n_in, affine=shape.affine))
+        layers.append(activation(shape.activation))
+    layers += [ResidualBlock(shape.features, shape) for _ in range(shape.residual_blocks)]
+    return nn.Sequential(*layers)
+
+
+def adain(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Give every channel a new spread and mean (Huang and Belongie, ICCV 2017, equation 8).
+
+    Parameters
+    ----------
+    x : Tensor
+        Features (B, C, H, W).
+    scale, shift : Tensor
+        Standard deviation and mean of each channel afterwards, (B, C).
+    """
+    return functional.instance_norm(x) * scale[:, :, None, None] + shift[:, :, None, None]
+
+
+def activation(kind: Activation) -> nn.Module:
+    """Activation layer."""
+    return nn.LeakyReLU(SLOPE) if kind == "leaky-relu" else nn.ReLU()
+
+
+def up_norm(kind: UpNorm, channels: int) -> list[nn.Module]:
+    """Normalization after upsampling.
+
+    `layer` normalizes over all channels together; instance norm would erase the very means and
+    spreads that AdaIN has just set.
+    """
+    layers: dict[str, list[nn.Module]] = {
+        "layer": [nn.GroupNorm(1, channels)],
+        "instance": [nn.InstanceNorm2d(channels, affine=True)],
+        "none": [],
+    }
+    return layers[kind]

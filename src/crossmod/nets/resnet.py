@@ -1,0 +1,90 @@
+"""Residual encoder-decoder."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from crossmod.errors import ConfigError
+from crossmod.nets.blocks import Norm, Up, initialize, norm_layer, up_convolution
+
+
+class ResNetGenerator(nn.Module):
+    """Two halvings, residual blocks, two doublings: (B, n_in, H, W) -> (B, 1, H, W) in [-1, 1].
+
+    Parameters
+    ----------
+    n_in : int
+        Channels of the input.
+    size : int
+        Height and width in pixels, a multiple of 4.
+    width : int
+        Channels of the first block.
+    blocks : int
+        Residual blocks.
+    norm : {"batch", "instance"}
+        Normalization layers.
+    up : {"transposed", "nearest"}
+        Upsampling.
+
+    Raises
+    ------
+    ConfigError
+        If `size` cannot be halved twice.
+
+    Notes
+    -----
+    Johnson, Alahi and Fei-Fei, ECCV 2016, with the reflection padding of Zhu et al., ICCV 2017.
+    """
+
+    def __init__(
+        self, n_in: int, size: int, *, width: int = 64, blocks: int = 9, norm: Norm, up: Up
+    ) -> None:
+        super().__init__()
+        if size % 4:
+            problem = f"{size} px cannot be halved twice, as a residual encoder does"
+            raise ConfigError("slices.size", problem, "choose a multiple of 4")
+        layers: list[nn.Module] = [
+            nn.Conv2d(n_in, width, 7, padding=3, padding_mode="reflect"),
+            norm_layer(norm, width),
+            nn.ReLU(),
+        ]
+        for channels in (width, 2 * width):
+            layers.append(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1))
+            layers += [norm_layer(norm, 2 * channels), nn.ReLU()]
+        layers += [ResidualBlock(4 * width, norm) for _ in range(blocks)]
+        for channels in (4 * width, 2 * width):
+            layers.append(up_convolution(channels, channels // 2, up, bias=True))
+            layers += [norm_layer(norm, channels // 2), nn.ReLU()]
+        layers += [nn.Conv2d(width, 1, 7, padding=3, padding_mode="reflect"), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Image in [-1, 1]."""
+        return self.layers(x)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with normalization, added to their input.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+    norm : {"batch", "instance"}
+        Normalization layers.
+    """
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            norm_layer(norm, channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            norm_layer(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to the same shape."""
+        return x + self.layers(x)
