@@ -123,8 +123,7 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
     from crossmod.training.cost import cost
 
     training = study.training_of(run.model)
-    channels = len(run.task.sources) * (2 * training.context + 1)
-    found = cost(study.settings_of(run.model), channels, study.slices.size)
+    found = cost(study.settings_of(run.model), len(run.task.sources), study.slices.size)
     slices = _slices_per_session(plan) * len(run.train)
     if training.steps_per_epoch:
         slices = training.steps_per_epoch * training.batch_size

@@ -338,6 +338,8 @@ def test_cost_of_null_models() -> None:
     assert cost(copy, sources=2, size=64)["parameters"] == 2
     regression = {"method": "linear-regression", "settings": {}, "training": {"context": 1}}
     assert cost(regression, sources=2, size=64)["parameters"] == 7
+    forest = {"method": "replica", "settings": {}}
+    assert set(cost(forest, sources=2, size=64).values()) == {0}
 
 
 def test_clock() -> None:
