@@ -76,6 +76,8 @@ def duration(seconds: float) -> str:
 def _count(number: int | None) -> str:
     if number is None:
         return "n/a"
+    if number == 0:  # a forest has nodes, as many as its data made
+        return "\u2013"
     return f"{number / 1e6:.2f} M" if number >= 100_000 else f"{number:,}".replace(",", "\u202f")
 
 
