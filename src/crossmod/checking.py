@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 T = TypeVar("T")
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
+_NO_MAPPING = ("dict_type", "model_type", "dataclass_type")
 
 
 def check(kind: type[T], content: Any, where: str) -> T:
@@ -31,13 +32,17 @@ def check(kind: type[T], content: Any, where: str) -> T:
 
 def first_fault(error: ValidationError, kind: Any, where: str = "") -> tuple[str, str]:
     """Problem with the full key, and a hint ("" if there is none) from the keys that are known."""
-    fault = error.errors()[0]
+    # A misspelled key that is needed is unknown and missing at once: the spelling says more.
+    faults = error.errors()
+    fault = next((fault for fault in faults if fault["type"] in _UNKNOWN), faults[0])
     location = fault["loc"]
     key = ".".join([where, *map(str, location)]).lstrip(".")
     if fault["type"] in _UNKNOWN:
         return f"unknown key {key}", nearest(str(location[-1]), _known_keys(kind, location[:-1]))
     if fault["type"] in _MISSING:
         return f"the key {key} is missing", "add it; see config/README.md"
+    if fault["type"] in _NO_MAPPING:
+        return f"{key}: needs keys with values, such as `name: value`", ""
     message = fault["msg"].removeprefix("Value error, ")
     return (f"{key}: {message}" if key else message), ""
 

@@ -259,7 +259,8 @@ class Study(Section):
     @classmethod
     def _with_nulls(cls, content: Any) -> Any:
         """Null models belong into every table; those listed keep their names."""
-        if isinstance(content, Mapping) and content.get("nulls", True) is True:
+        wanted = isinstance(content, Mapping) and content.get("nulls", True) is True
+        if wanted and "models" in content:
             return {**content, "models": _add_nulls(content)}
         return content
 

@@ -51,6 +51,10 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"tasks": [{"sources": ["T2w"], "target": "T1w"}]}, "would take its target T1w as ref"),
         ({"seeds": [-1]}, "seeds"),
         (
+            {"dataset": {"name": "x", "exclude": ["sub-1"]}},
+            r"exclude: needs keys with values",
+        ),
+        (
             {"models": {"u": {"method": "unet", "tasks": ["T1-to-FLAIR"]}}},
             r"models\.u\.tasks: T1-to-FLAIR; did you mean 'T1w-to-FLAIR'",
         ),
@@ -68,6 +72,13 @@ def test_faults_are_one_line_with_the_key(change: dict, message: str) -> None:
         parse_study({**MINIMAL, **change}, "study.yaml")
     assert str(caught.value).startswith("study.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "typo"), [("models", "modles"), ("study", "studdy")])
+def test_a_needed_key_that_is_misspelled_is_not_called_missing(key: str, typo: str) -> None:
+    content = {typo if name == key else name: value for name, value in MINIMAL.items()}
+    with pytest.raises(ConfigError, match=f"unknown key {typo}; did you mean '{key}'"):
+        parse_study(content, "x")
 
 
 def test_missing_keys_are_named() -> None:

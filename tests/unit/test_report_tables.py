@@ -179,7 +179,8 @@ def test_headline_for_the_terminal() -> None:
     assert lines[7].split("  ")[1:3] == ["unet, shifted by 1 voxel", "22.50 ± 0.50"]
     # Numbers end in one column, the mark of the best after them.
     assert len({row.index("±") for row in (lines[3], lines[5], lines[7])}) == 1
-    assert lines[8].startswith("Primary endpoint, named before the results were seen")
+    assert lines[8] == "* best of the column, whatever the tests say"
+    assert lines[9].startswith("Primary endpoint, named before the results were seen")
 
 
 def test_headline_without_scores() -> None:

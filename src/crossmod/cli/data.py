@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from crossmod.cli.common import Arguments, Commands, parse_json, settings_of, stage
+from crossmod.errors import InputError
 from crossmod.settings import MODALITIES, Modality
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,9 @@ def _preprocess(arguments: Arguments) -> None:
     paths = PreprocessedPaths(arguments.output_dir, arguments.session)
     annotations = Annotations(tuple(arguments.brain_mask), tuple(arguments.lesion))
     scans = dict(arguments.scan)
+    for path in scans.values():
+        if not path.exists():
+            raise InputError(path, "does not exist", "check the path")
     with stage(f"{arguments.session}: {', '.join(scans)}", paths.status):
         run(paths, scans, annotations, settings)
 

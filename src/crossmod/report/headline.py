@@ -198,7 +198,8 @@ def headline(
             rows.append([group.name.partition(":")[0].lower()])
             rows += [[f"  {r.name}", *(_plain(c) for c in r.cells)] for r in group.rows]
         sentences = summary_sentences(summary, comparisons, models, task, endpoint)
-        blocks.append("\n".join([title, text_table(header, rows), *sentences[1:]]))
+        legend = "* best of the column, whatever the tests say"
+        blocks.append("\n".join([title, text_table(header, rows), legend, *sentences[1:]]))
     return "\n\n".join(blocks)
 
 
