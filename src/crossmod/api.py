@@ -41,7 +41,7 @@ def load_study(path: Path | str = DEFAULT_STUDY, **changes: Any) -> Study:
     path : path
         Study file, YAML.
     **changes
-        Keys that replace those of the file, as `snakemake --config` does: `data_dir="/data"`.
+        Top-level keys that replace those of the file, whole: `data_dir="/data"`.
 
     Returns
     -------

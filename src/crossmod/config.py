@@ -327,7 +327,8 @@ def _add_nulls(content: Mapping[str, Any]) -> Any:
     if not isinstance(models, Mapping) or not isinstance(tasks, list | tuple):
         return models
     entries = [m if isinstance(m, Mapping) else {} for m in models.values()]
-    sources = [s for t in tasks if isinstance(t, Mapping) for s in t.get("sources") or ()]
+    lists = [task.get("sources") for task in tasks if isinstance(task, Mapping)]
+    sources = [s for names in lists if isinstance(names, list | tuple) for s in names]
     wanted: dict[str, dict[str, Any]] = {"null-mean": {"method": "brain-mean"}}
     for source in dict.fromkeys(str(source) for source in sources):
         wanted[f"null-copy-{source.lower()}"] = {"method": "copy-source", "source": source}

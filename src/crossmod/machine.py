@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -62,12 +63,13 @@ def program_version(name: str) -> str | None:
 
 def size_bytes(folders: Iterable[Path]) -> int:
     """Bytes of all files in some folders."""
-    return sum(
-        path.lstat().st_size
-        for folder in folders
-        for path in (folder.rglob("*") if folder.is_dir() else ())
-        if path.is_file()
-    )
+    total = 0
+    for folder in folders:
+        for path in folder.rglob("*") if folder.is_dir() else ():
+            # A study that runs meanwhile makes and renames temporary files.
+            with contextlib.suppress(FileNotFoundError):
+                total += path.lstat().st_size if path.is_file() else 0
+    return total
 
 
 def clock_skew_s(folder: Path) -> float:

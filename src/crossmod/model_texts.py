@@ -61,10 +61,22 @@ def _model(plan: Plan, name: str) -> str:
         ),
     }
     if entry["method"] in texts:
-        return f"{null} {name} {texts[entry['method']](settings)}{_resolution(settings)}."
+        told = f"{null} {name} {texts[entry['method']](settings)}{_resolution(settings)}."
+        return told + _restricted(plan, name)
     summary, source = method_docstring(entry["method"])
     cite = f" [@{source}]" if source else ""
-    return f"{null} {name} uses the method {entry['method']}{cite}: {summary}"
+    told = f"{null} {name} uses the method {entry['method']}{cite}: {summary}"
+    own = [f"{key} {value}" for key, value in plan.study.models[name].own.items()]
+    told += f" Settings other than the method's own: {listed(own)}." if own else ""
+    return told + _restricted(plan, name)
+
+
+def _restricted(plan: Plan, name: str) -> str:
+    """The tasks and folds of a model that was not trained for all."""
+    model = plan.study.models[name]
+    parts = [listed(list(model.tasks))] if model.tasks is not None else []
+    parts += [f"fold {listed([str(f) for f in model.folds])}"] if model.folds is not None else []
+    return f" It was trained for {', '.join(parts)} only." if parts else ""
 
 
 def _resolution(settings: dict[str, Any]) -> str:

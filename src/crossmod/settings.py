@@ -39,7 +39,11 @@ Fraction = Annotated[float, Limits(ge=0, lt=1)]
 class Settings:
     """Base of these settings; pydantic refuses unknown keys."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012
+    __pydantic_config__ = {  # noqa: RUF012
+        "extra": "forbid",
+        "use_attribute_docstrings": True,
+        "allow_inf_nan": False,
+    }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

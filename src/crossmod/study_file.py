@@ -77,6 +77,8 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
             content = yaml.safe_load(stream)
     except FileNotFoundError:
         raise ConfigError(path, "does not exist", "check the path") from None
+    except OSError as error:
+        raise ConfigError(path, f"cannot be read ({error.strerror})", "name a study file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = f"is no YAML ({' '.join(str(error).split())})"
         raise ConfigError(path, problem, "mend the line named") from None
@@ -88,7 +90,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:
     """Check the content of a study file; the first fault becomes a `ConfigError`."""
     try:
-        study = Study(**content)
+        study = Study.model_validate(dict(content))
     except ValidationError as error:
         problem, hint = first_fault(error, Study)
         raise ConfigError(where, problem, hint or "see config/README.md") from None

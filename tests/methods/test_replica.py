@@ -11,6 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from crossmod.methods.base import Inputs
 from crossmod.methods.registry import build
+from crossmod.methods.replica import Replica
 from crossmod.nets.forest import Forest
 from crossmod.nets.patch_features import patches, surroundings
 
@@ -87,10 +88,17 @@ def test_the_finer_scale_sees_the_coarser() -> None:
     assert not torch.equal(method.synthesize(heads(1, seed=5)["source"]), before)
 
 
-def test_memory_does_not_grow_with_the_slices() -> None:
+def test_memory_does_not_grow_with_the_slices(monkeypatch) -> None:
     method = fitted(slices=3)
     source, target = method._draw_slices([heads(4, seed) for seed in range(5)])
     assert len(source) == len(target) == 3
+    seen, features = [], Replica._features
+    monkeypatch.setattr(
+        Replica, "_features", lambda self, s, c: (seen.append(len(s)), features(self, s, c))[1]
+    )
+    fitted(slices=12)
+    assert max(seen) == 8
+    assert sum(seen) == 3 * 12
 
 
 def test_every_slice_is_as_likely_to_be_drawn() -> None:

@@ -50,6 +50,9 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"data_dir": None}, "data_dir is not set"),
         ({"tasks": [{"sources": ["T2w"], "target": "T1w"}]}, "would take its target T1w as ref"),
         ({"seeds": [-1]}, "seeds"),
+        ({5: "x"}, "Keys should be strings|5"),
+        ({"tasks": [{"sources": 5, "target": "T1w"}]}, r"tasks\.0\.sources"),
+        ({"models": {"u": {"method": "unet", "learning_rate": float("inf")}}}, "finite number"),
         (
             {"dataset": {"name": "x", "exclude": ["sub-1"]}},
             r"exclude: needs keys with values",
@@ -79,6 +82,11 @@ def test_a_needed_key_that_is_misspelled_is_not_called_missing(key: str, typo: s
     content = {typo if name == key else name: value for name, value in MINIMAL.items()}
     with pytest.raises(ConfigError, match=f"unknown key {typo}; did you mean '{key}'"):
         parse_study(content, "x")
+
+
+def test_a_folder_is_no_study_file(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_study(path=tmp_path)
 
 
 def test_missing_keys_are_named() -> None:

@@ -126,8 +126,8 @@ def _check_model(content: Any) -> None:
     from crossmod.methods import settings_class
     from crossmod.settings import TrainingSettings
 
-    unknown = set(content) - {"method", "settings", "training"}
-    if unknown or "method" not in content:
+    known = {"method", "settings", "training"}
+    if not isinstance(content, dict) or set(content) - known or "method" not in content:
         raise InputError("--model", "has not the keys method, settings and training", "add them")
     try:
         own = settings_class(content["method"])
@@ -160,6 +160,8 @@ def _train(arguments: Arguments) -> None:
 def _synthesize_batch(arguments: Arguments) -> None:
     from crossmod.synthesis import synthesize_batch
 
+    if len(arguments.preprocessed) != len(arguments.slices):
+        raise InputError("--slices", "has not as many files as --preprocessed", "give one for each")
     sessions = list(zip(arguments.preprocessed, arguments.slices, strict=True))
     what = f"{len(sessions)} sessions with {arguments.model}"
     with stage(what, arguments.output, sessions=len(sessions)):

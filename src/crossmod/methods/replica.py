@@ -15,6 +15,8 @@ from crossmod.methods.replica_settings import MethodSettings
 from crossmod.nets.forest import Forest
 from crossmod.nets.patch_features import patches, surroundings
 
+SLICES_AT_ONCE = 8
+
 
 @register("replica")
 class Replica(ClassicalMethod):
@@ -42,10 +44,13 @@ class Replica(ClassicalMethod):
         coarser = None
         for factor in self.factors:
             small, inside = self._shrink(source, factor)
-            features = self._features(small, coarser)
-            truth = functional.avg_pool2d(target, factor)
-            self._grow(self._forest(factor), features[inside], truth[:, 0][inside])
-            coarser = self._predict(factor, features, inside)
+            features = self._features_inside(small, coarser, inside)
+            truth = functional.avg_pool2d(target, factor)[:, 0][inside]
+            forest = self._forest(factor)
+            self._grow(forest, features, truth)
+            if factor > 1:
+                coarser = small.new_full((len(small), 1, *small.shape[2:]), BACKGROUND)
+                coarser[:, 0][inside] = forest(features)
 
     def _draw_slices(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """At most `slices` slices, every one as likely as any other (reservoir sampling)."""
@@ -93,6 +98,18 @@ class Replica(ClassicalMethod):
         if coarser is not None:
             parts.append(patches(functional.interpolate(coarser, scale_factor=2.0)))
         return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+
+    def _features_inside(self, source: Tensor, coarser: Tensor | None, inside: Tensor) -> Tensor:
+        """Features of the pixels inside, (N, F), made a few slices at a time.
+
+        Those of the background would take most of the memory.
+        """
+        parts = []
+        for start in range(0, len(source), SLICES_AT_ONCE):
+            few = slice(start, start + SLICES_AT_ONCE)
+            below = None if coarser is None else coarser[few]
+            parts.append(self._features(source[few], below)[inside[few]])
+        return torch.cat(parts)
 
     def _predict(self, factor: int, features: Tensor, inside: Tensor) -> Tensor:
         """Image at one resolution, background outside: (B, 1, H, W)."""

@@ -20,7 +20,7 @@ class MethodSettings(Settings):
     trees: Annotated[int, Limits(ge=1, le=500)] = 60
     """Trees of each forest."""
     samples: Annotated[int, Limits(ge=100)] = 100_000
-    """Brain pixels that the forest of the finest scale is grown on; fewer exist at coarser ones."""
+    """Most brain pixels that each forest is grown on, drawn at random."""
     slices: Annotated[int, Limits(ge=1)] = 200
     """Training slices that are drawn and kept in memory."""
     min_leaf: Annotated[int, Limits(ge=1)] = 5
