@@ -71,7 +71,8 @@ class Estimate:
 def estimate(plan: Plan) -> Estimate:
     """Estimate a study: from measurements of its earlier jobs where there are any."""
     speed = _flops_per_second()
-    costs = {run_id: run_cost(plan, run, speed) for run_id, run in plan.runs.items()}
+    slices = _slices_per_session(plan)
+    costs = {run_id: run_cost(plan, run, speed, slices) for run_id, run in plan.runs.items()}
     return Estimate(plan, costs, job_seconds(plan), disk_bytes(plan, costs))
 
 
@@ -111,7 +112,7 @@ def estimate_text(found: Estimate) -> str:
     )
 
 
-def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
+def run_cost(plan: Plan, run: Run, flops_per_second: float, slices_per_session: float) -> Cost:
     """Cost of training one run.
 
     Methods that are fitted at once read every slice once; their time is their start.
@@ -124,7 +125,7 @@ def run_cost(plan: Plan, run: Run, flops_per_second: float) -> Cost:
 
     training = study.training_of(run.model)
     found = cost(study.settings_of(run.model), len(run.task.sources), study.slices.size)
-    slices = _slices_per_session(plan) * len(run.train)
+    slices = slices_per_session * len(run.train)
     if training.steps_per_epoch:
         slices = training.steps_per_epoch * training.batch_size
     flops = found["flops_per_training_slice"] * slices * training.epochs

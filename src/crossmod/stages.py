@@ -57,15 +57,14 @@ def report_study(study: Study) -> None:
     from crossmod.report.page import write_report
 
     plan = make_plan(study)
-    request, costs = report_request(study), model_costs(plan)
+    request, costs = report_request(plan), model_costs(plan)
     runs = tuple(replace(run, cost=costs.get((run.task, run.model))) for run in request.runs)
     write_report(replace(request, runs=runs, description=describe(plan)))
 
 
-def report_request(study: Study) -> ReportRequest:
+def report_request(plan: Plan) -> ReportRequest:
     """Everything the report of a study shows."""
-    plan = make_plan(study)
-    paths = plan.paths
+    study, paths = plan.study, plan.paths
     return ReportRequest(
         name=study.study,
         title=study.title,
@@ -104,7 +103,7 @@ def headline_text(study: Study) -> str:
     from crossmod.report.inputs import StudyFiles
     from crossmod.report.request import Endpoint, models_of
 
-    request = report_request(study)
+    request = report_request(make_plan(study))
     files = StudyFiles(request)
     endpoint = Endpoint.of(request.settings, request.primary_model)
     models = models_of(request.runs)

@@ -89,7 +89,7 @@ def test_curves_are_means_over_runs_by_epoch_and_model(tmp_path) -> None:
 
 def test_the_report_gets_every_run_and_session(bids, study_of) -> None:
     study = study_of(bids({f"sub-{i}": THREE for i in range(8)}), seeds=[0, 1])
-    request = report_request(study)
+    request = report_request(make_plan(study))
     assert [(r.model, r.seed) for r in request.runs] == [("unet", 0), ("unet", 1), ("mean", 0)]
     assert request.primary_model == "unet"
     assert len(request.preprocessed) == len(request.manifests) == 8

@@ -59,11 +59,10 @@ def steerable_loss(prediction: Tensor, target: Tensor, filters: Tensor, delta: f
     prediction, target : Tensor
         Images (B, 1, H, W).
     filters : Tensor
-        (K, 1, S, S), as `oriented_filters` makes them.
+        (K, 1, S, S), as `oriented_filters` makes them, on the images' device.
     delta : float
         Where the Huber loss turns from quadratic to linear.
     """
-    filters = filters.to(prediction)
     padding = filters.shape[-1] // 2
     responses = [
         functional.conv2d(functional.pad(image, [padding] * 4, mode="replicate"), filters)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
+
+from crossmod.errors import ConfigError
 
 Norm = Literal["batch", "instance"]
 Up = Literal["transposed", "nearest"]
@@ -39,6 +41,31 @@ def up_convolution(n_in: int, n_out: int, up: Up, *, bias: bool) -> nn.Module:
         nn.Upsample(scale_factor=2, mode="nearest"),
         nn.Conv2d(n_in, n_out, kernel_size=3, padding=1, bias=bias),
     )
+
+
+class Residual(nn.Module):
+    """Layers that are added to their input, whose shape they keep."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return x + self.layers(x)
+
+
+def check_halved_twice(size: int) -> None:
+    """Refuse slices that encoders with two halvings cannot give back in their own size.
+
+    Raises
+    ------
+    ConfigError
+        If `size` cannot be halved twice.
+    """
+    if size % 4:
+        problem = f"{size} px cannot be halved twice, as the encoders do"
+        raise ConfigError("slices.size", problem, "choose a multiple of 4")
 
 
 def initialize(network: nn.Module) -> None:

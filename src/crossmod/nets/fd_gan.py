@@ -7,6 +7,7 @@ MUNIT (Huang, Liu, Belongie and Kautz, ECCV 2018), whose layers these are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -14,7 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crossmod.errors import ConfigError
-from crossmod.nets.blocks import SLOPE, Up, down_convolution, initialize, up_convolution
+from crossmod.nets.blocks import (
+    SLOPE,
+    Residual,
+    Up,
+    check_halved_twice,
+    down_convolution,
+    initialize,
+    up_convolution,
+)
 
 Activation = Literal["leaky-relu", "relu"]
 Padding = Literal["reflect", "zeros"]
@@ -73,9 +82,7 @@ class FDShape:
     up_norm: UpNorm = "layer"
 
     def __post_init__(self) -> None:
-        if self.size % 4:
-            problem = f"{self.size} px cannot be halved twice, as the encoders do"
-            raise ConfigError("slices.size", problem, "choose a multiple of 4")
+        check_halved_twice(self.size)
         if self.size % self.grid:
             problem = f"{self.size} px cannot be cut into {self.grid} equal blocks"
             raise ConfigError("laf_grid", problem, "choose a grid that divides slices.size")
@@ -170,9 +177,8 @@ class StyleEncoder(nn.Module):
         super().__init__()
         w, features = shape.width, shape.features
         layers: list[nn.Module] = [nn.Conv2d(1, w, 7, padding=3), activation(shape.activation)]
-        for n_in, n_out in ((w, 2 * w), (2 * w, features), (features, features)):
+        for n_in, n_out in pairwise((w, 2 * w, features, features, features)):
             layers += [down_convolution(n_in, n_out, bias=True), activation(shape.activation)]
-        layers += [down_convolution(features, features, bias=True), activation(shape.activation)]
         layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(features, shape.style, 1), nn.Flatten()]
         self.describe = nn.Sequential(*layers)
         self.layers = 1 if shape.share_style else 2 * shape.residual_blocks
@@ -240,34 +246,17 @@ class Decoder(nn.Module):
         return self.up(features)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with instance norm, added to their input.
+def residual_block(shape: FDShape) -> Residual:
+    """Two 3 x 3 convolutions with instance norm, added to their input."""
+    channels = shape.features
 
-    Parameters
-    ----------
-    channels : int
-        Channels in and out.
-    shape : FDShape
-        Activation, norm and padding.
-    """
-
-    def __init__(self, channels: int, shape: FDShape) -> None:
-        super().__init__()
-
-        def convolution() -> nn.Module:
-            return nn.Conv2d(channels, channels, 3, padding=1, padding_mode=shape.padding)
-
-        self.layers = nn.Sequential(
-            convolution(),
-            nn.InstanceNorm2d(channels, affine=shape.affine),
-            activation(shape.activation),
-            convolution(),
+    def layers() -> tuple[nn.Module, nn.Module]:
+        return (
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=shape.padding),
             nn.InstanceNorm2d(channels, affine=shape.affine),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, channels, H, W) to the same shape."""
-        return x + self.layers(x)
+    return Residual(*layers(), activation(shape.activation), *layers())
 
 
 def source_encoder(shape: FDShape) -> nn.Sequential:
@@ -279,7 +268,7 @@ def source_encoder(shape: FDShape) -> nn.Sequential:
         layers.append(down_convolution(n_in, 2 * n_in, bias=True))
         layers.append(nn.InstanceNorm2d(2 * n_in, affine=shape.affine))
         layers.append(activation(shape.activation))
-    layers += [ResidualBlock(shape.features, shape) for _ in range(shape.residual_blocks)]
+    layers += [residual_block(shape) for _ in range(shape.residual_blocks)]
     return nn.Sequential(*layers)
 
 

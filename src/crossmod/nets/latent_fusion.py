@@ -7,8 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crossmod.errors import ConfigError
-from crossmod.nets.blocks import SLOPE
+from crossmod.nets.blocks import SLOPE, check_halved_twice
 
 Fusion = Literal["max", "mean", "mean-variance"]
 LEVELS = 2  # halvings of an encoder
@@ -48,9 +47,7 @@ class LatentFusionNet(nn.Module):
         fusion: Fusion,
     ) -> None:  # fmt: skip
         super().__init__()
-        if size % 2**LEVELS:
-            problem = f"{size} px cannot be halved {LEVELS} times, as the encoders do"
-            raise ConfigError("slices.size", problem, "choose a multiple of 4")
+        check_halved_twice(size)
         self.per_source = channels_per_source
         self.fusion = fusion
         self.encoders = nn.ModuleList(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from crossmod.errors import ConfigError
-from crossmod.nets.blocks import Norm, Up, initialize, norm_layer, up_convolution
+from crossmod.nets.blocks import (
+    Norm,
+    Residual,
+    Up,
+    check_halved_twice,
+    initialize,
+    norm_layer,
+    up_convolution,
+)
 
 
 class ResNetGenerator(nn.Module):
@@ -40,9 +47,7 @@ class ResNetGenerator(nn.Module):
         self, n_in: int, size: int, *, width: int = 64, blocks: int = 9, norm: Norm, up: Up
     ) -> None:
         super().__init__()
-        if size % 4:
-            problem = f"{size} px cannot be halved twice, as a residual encoder does"
-            raise ConfigError("slices.size", problem, "choose a multiple of 4")
+        check_halved_twice(size)
         layers: list[nn.Module] = [
             nn.Conv2d(n_in, width, 7, padding=3, padding_mode="reflect"),
             norm_layer(norm, width),
@@ -51,7 +56,7 @@ class ResNetGenerator(nn.Module):
         for channels in (width, 2 * width):
             layers.append(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1))
             layers += [norm_layer(norm, 2 * channels), nn.ReLU()]
-        layers += [ResidualBlock(4 * width, norm) for _ in range(blocks)]
+        layers += [residual_block(4 * width, norm) for _ in range(blocks)]
         for channels in (4 * width, 2 * width):
             layers.append(up_convolution(channels, channels // 2, up, bias=True))
             layers += [norm_layer(norm, channels // 2), nn.ReLU()]
@@ -64,27 +69,13 @@ class ResNetGenerator(nn.Module):
         return self.layers(x)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with normalization, added to their input.
+def residual_block(channels: int, norm: Norm) -> Residual:
+    """Two 3 x 3 convolutions with normalization, added to their input."""
 
-    Parameters
-    ----------
-    channels : int
-        Channels in and out.
-    norm : {"batch", "instance"}
-        Normalization layers.
-    """
-
-    def __init__(self, channels: int, norm: Norm) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            norm_layer(norm, channels),
-            nn.ReLU(),
+    def layers() -> tuple[nn.Module, nn.Module]:
+        return (
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
             norm_layer(norm, channels),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, channels, H, W) to the same shape."""
-        return x + self.layers(x)
+    return Residual(*layers(), nn.ReLU(), *layers())
