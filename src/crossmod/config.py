@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -20,6 +20,17 @@ from crossmod.settings import (
     TrainingSettings,
 )
 
+Protocol = Literal[
+    "brain-v1",
+    "brain-v1-deploy",
+    "seed-v1",
+    "resvit-v1",
+    "syndiff-v1",
+    "hinet-v1",
+    "brasyn-v1",
+    "synthrad-v1",
+]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
@@ -191,11 +202,7 @@ class PrimaryEndpoint(Section):
 class EvaluationSettings(Section):
     """How synthetic images are scored."""
 
-    protocols: tuple[Literal["brain-v1", "brain-v1-deploy", "seed-v1"], ...] = (
-        "brain-v1",
-        "brain-v1-deploy",
-        "seed-v1",
-    )
+    protocols: tuple[Protocol, ...] = PROTOCOLS
     """Protocol ids; see docs/explanation/protocol.md."""
     primary: PrimaryEndpoint = PrimaryEndpoint()
     """Primary endpoint."""

@@ -1,8 +1,9 @@
-"""Synthetic heads for the tests of preprocessing: ellipsoids with known truth."""
+"""Synthetic heads for tests: ellipsoids with known truth, balls, texture."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from crossmod.io import Image
 from crossmod.preprocess.ants_bridge import load_ants
@@ -64,3 +65,13 @@ def read_transform(path):
 
 def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def ball(shape, radius=0.8):
+    axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    return sum(a**2 for a in axes) < radius**2
+
+
+def textured(shape, seed=0, sigma=1.0):
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=shape), sigma)
+    return np.clip(0.5 + 0.15 * noise / noise.std(), 0, 1)

@@ -12,8 +12,9 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as iq
-from crossmod.evaluation.protocol import load_delivered, load_truth, near_mask
+from crossmod.evaluation.protocol import PROTOCOLS
 from crossmod.evaluation.stage import COLUMNS, EvaluateRequest, evaluate_batch
+from crossmod.evaluation.truth import load_delivered, load_truth, near_mask
 from crossmod.files import read_rows
 from crossmod.io import Image, write_image
 from crossmod.slices import make_store
@@ -115,12 +116,21 @@ def test_which_rows_there_are(scored):
             assert {k[3] for k in values if k[:3] == ("", protocol, region)} == masked
         # 256 mm are 64 pixels of 4 mm: three scales fit.
         assert {k[3] for k in values if k[:3] == ("", protocol, "brain")} == masked | {"ms-ssim-3"}
-    whole = {k for k in values if k[2] == "slice"}
-    assert {k[3] for k in whole} == {"psnr", "ssim", "nrmse"}
-    assert {k[:2] for k in whole} == {("", "seed-v1")}
+    whole = {name: {k[3] for k in values if k[:3] == ("", name, "slice")} for name in PROTOCOLS}
+    assert {name: metrics for name, metrics in whole.items() if metrics} == {
+        "seed-v1": {"psnr", "ssim", "ssim-gauss", "ssim-global", "nrmse"},
+        "resvit-v1": {"psnr", "ssim"},
+        "syndiff-v1": {"psnr"},
+        "hinet-v1": {"psnr", "ssim", "nmse"},
+    }
+    assert {k[2:] for k in values if k[1] == "brasyn-v1"} == {
+        ("lesion", "ssim"),
+        ("healthy", "ssim"),
+    }
     variants = {"shift-1", "blur-1", "scale-0.9"}
     assert {k[:2] for k in values if k[0]} == {(name, "brain-v1") for name in variants}
-    assert len(values) == 2 * 13 + 3 + 3 * 13
+    assert not [k for k in values if k[1] == "synthrad-v1"]  # in HU, of CT alone
+    assert len(values) == 2 * 13 + 5 + 2 + 1 + 3 + 2 + 3 * 13
     row = read_rows(folder / "scores.tsv")[0]
     given = {"participant": "sub-01", "session": "sub-01", "task": "T1w-to-FLAIR", "model": "unet"}
     assert row.items() >= {**given, "fold": "0", "seed": "3", "variant": ""}.items()
@@ -227,6 +237,7 @@ def test_small_regions_are_left_out(tmp_path):
     status = write_preprocessed(tmp_path, extra={"lesion": few})
     values, _ = table_of(request_of(batch, status), tmp_path)
     assert {key[2] for key in values} == {"brain", "healthy", "slice"}
+    assert ("", "brasyn-v1", "healthy", "ssim") in values
     status = write_preprocessed(tmp_path, leave_out=("lesion",))
     values, _ = table_of(request_of(batch, status), tmp_path)
     assert {key[2] for key in values} == {"brain", "slice"}

@@ -10,18 +10,9 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from crossmod.evaluation import image_quality as iq
+from tests.unit.heads import ball, textured
 
 QUICK = settings(max_examples=25, deadline=None)
-
-
-def ball(shape, radius=0.8):
-    axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
-    return sum(a**2 for a in axes) < radius**2
-
-
-def textured(shape, seed=0, sigma=1.0):
-    noise = gaussian_filter(np.random.default_rng(seed).normal(size=shape), sigma)
-    return np.clip(0.5 + 0.15 * noise / noise.std(), 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +56,8 @@ def test_a_perfect_prediction_has_the_cap_as_psnr(head):
     assert iq.ssim(truth, truth, brain) == pytest.approx(1, abs=1e-12)
     assert iq.ms_ssim(truth, truth, brain, 2) == pytest.approx(1, abs=1e-12)
     perfect = iq.slice_scores(truth[..., 15], truth[..., 15], (64, 64))
-    assert perfect == pytest.approx({"psnr": 100, "ssim": 1, "nrmse": 0}, abs=1e-9)
+    readings = dict.fromkeys(("ssim", "ssim-gauss", "ssim-global"), 1)
+    assert perfect == pytest.approx({"psnr": 100, "nrmse": 0, **readings}, abs=1e-9)
 
 
 def test_nothing_to_measure_is_nan():
@@ -180,6 +172,13 @@ def test_slice_scores_equal_the_whole_padded_slice(head):
     assert found["psnr"] == pytest.approx(10 * np.log10(peak**2 / error))
     expected = structural_similarity(whole_a, whole_b, win_size=7, data_range=peak)
     assert found["ssim"] == pytest.approx(expected, abs=1e-12)
+    gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = structural_similarity(whole_a, whole_b, data_range=peak, **gaussian)
+    assert found["ssim-gauss"] == pytest.approx(expected, abs=1e-12)
+    (va, c), (_, vb) = np.cov(whole_a.ravel(), whole_b.ravel(), ddof=0)
+    ma, mb, c1, c2 = whole_a.mean(), whole_b.mean(), (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    expected = (2 * ma * mb + c1) * (2 * c + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    assert found["ssim-global"] == pytest.approx(expected, abs=1e-12)
     assert found["nrmse"] == pytest.approx(np.linalg.norm(a - b) / np.linalg.norm(a))
 
 

@@ -39,7 +39,7 @@ def _add_evaluate(commands: Commands) -> None:
         nargs="+",
         required=True,
         metavar="ID",
-        help="brain-v1, brain-v1-deploy, seed-v1; see docs/explanation/protocol.md",
+        help="ids of docs/explanation/protocol.md, such as brain-v1; by default all",
     )
     parser.add_argument(
         "--sensitivity", action="store_true", help="score shifted, blurred and scaled images, too"

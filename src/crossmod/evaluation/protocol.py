@@ -6,227 +6,15 @@ docs/explanation/protocol.md. A change of a definition is a new id.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crossmod.data.store import Store
-from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as quality
-from crossmod.intensity import Normalizer
-from crossmod.io import Image, read_image, same_grid
-from crossmod.slices import covered_brain, normalize
-from crossmod.status import Status
+from crossmod.evaluation import published
+from crossmod.evaluation.truth import LEAST_VOXELS, Score, Truth, Volume
 
-LEAST_VOXELS = 30
-LESION_MARGIN_MM = 3.0
-FRAME_MM = 256.0
-SEED_RUN_MM = 80.0
 SENSITIVITY = ("shift-1", "blur-1", "scale-0.9")
-# Windows that touch the brain reach this far out of it.
-MARGIN = quality.SSIM_WINDOW // 2
-
-Volume = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One number; the measures of one region share `voxels`."""
-
-    region: str
-    protocol: str
-    metric: str
-    value: float
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The acquired target of one session, cut to the box of its brain.
-
-    Attributes
-    ----------
-    volume : array, shape (x, y, z)
-        Normalized by its own percentiles to [0, 1], 0 outside the brain.
-    regions : dict of str to array of bool, shape (x, y, z)
-        `brain`, and `lesion` and `healthy` where lesions are annotated.
-    box : tuple of slice
-        Place of the box in the common grid.
-    grid : Image
-        Brain mask on the whole common grid.
-    low, high : float
-        Intensities that were mapped to 0 and 1.
-    seed_slices : array of int
-        Slices of the box that protocol seed-v1 scores.
-    """
-
-    volume: Volume
-    regions: dict[str, Mask]
-    box: tuple[slice, slice, slice]
-    grid: Image
-    low: float
-    high: float
-    seed_slices: NDArray[np.int64]
-
-    @property
-    def brain(self) -> Mask:
-        """Brain inside the target's field of view."""
-        return self.regions["brain"]
-
-    @property
-    def frame(self) -> tuple[int, int]:
-        """Pixels of a whole slice of `FRAME_MM`, or more where the box needs it."""
-        width, height, _ = self.grid.spacing_mm
-        rows, columns, _ = (length + 4 * MARGIN for length in self.volume.shape)
-        return max(round(FRAME_MM / width), rows), max(round(FRAME_MM / height), columns)
-
-    def cut(self, volume: NDArray[np.floating]) -> Volume:
-        """Cut a volume on the common grid to the box; 0 outside the brain."""
-        return np.where(self.brain, volume[self.box].astype(np.float64), 0)
-
-
-def load_truth(
-    status: Status, status_file: Path, target: str, sources: tuple[str, ...], store: Store | None
-) -> Truth:
-    """Read the acquired target of one session.
-
-    Parameters
-    ----------
-    status, status_file : Status, path
-        Preprocessed session, which has the target.
-    target : str
-        Synthesized modality.
-    sources : tuple of str
-        Modalities it was made from; they decide which slices seed-v1 scores.
-    store : Store or None
-        Slice store of the session; without one, the slices are chosen on the target.
-
-    Raises
-    ------
-    InputError
-        If files are missing or do not fit each other, or the target covers less than
-        `LEAST_VOXELS` voxels of the brain.
-    """
-    mask = read_image(status.path("brain", status_file), dtype=np.uint8)
-    grid = mask.with_data(mask.data > 0)
-    brain = covered_brain(status, status_file, target, grid)
-    if int(brain.sum()) < LEAST_VOXELS:
-        problem = f"covers {int(brain.sum())} voxels of the brain, {LEAST_VOXELS} are needed"
-        raise InputError(f"{status.session} {target}", problem, "check scan and registration")
-    normalizer = status.details["normalizers"][target]
-    volume = _read_on(grid, status.path(target, status_file))
-    box = quality.bounding_box(brain, margin=MARGIN, least=quality.SSIM_WINDOW)
-    regions = {"brain": brain[box]}
-    if "lesion" in status.outputs:
-        lesion: Mask = _read_on(grid, status.path("lesion", status_file), np.uint8) > 0
-        regions["lesion"] = lesion[box] & brain[box]
-        near = near_mask(lesion, grid.spacing_mm, LESION_MARGIN_MM)
-        regions["healthy"] = brain[box] & ~near[box]
-    return Truth(
-        volume=normalize(volume[box], normalizer, brain[box]).astype(np.float64),
-        regions=regions,
-        box=box,
-        grid=grid,
-        low=normalizer["low"],
-        high=normalizer["high"],
-        seed_slices=_seed_slices(brain, box[2], grid.spacing_mm[2], sources, store),
-    )
-
-
-def _read_on(grid: Image, path: Path, dtype: type = np.float32) -> NDArray:
-    image = read_image(path, dtype)
-    if not same_grid(image, grid):
-        problem = "does not lie on the grid of the brain mask"
-        raise InputError(path, problem, "delete it and run its stage again")
-    return image.data
-
-
-def near_mask(mask: Mask, spacing_mm: tuple[float, float, float], distance_mm: float) -> Mask:
-    """Voxels (X, Y, Z) whose center lies within a distance of a voxel of the mask."""
-    from scipy.ndimage import distance_transform_edt
-
-    near: Mask = np.zeros(mask.shape, dtype=bool)
-    if mask.any():
-        box = quality.bounding_box(mask, margin=math.ceil(distance_mm / min(spacing_mm)))
-        distances: Volume = distance_transform_edt(~mask[box], sampling=spacing_mm)
-        near[box] = distances <= distance_mm
-    return near
-
-
-def _seed_slices(
-    brain: Mask,
-    box_z: slice,
-    spacing_mm: float,
-    sources: tuple[str, ...],
-    store: Store | None,
-) -> NDArray[np.int64]:
-    """Slices of the box with truth, of the middle `SEED_RUN_MM` of those that all sources cover."""
-    with_truth: Mask = np.asarray(brain.any(axis=(0, 1)))
-    covered = np.zeros_like(with_truth)
-    if store is not None:
-        counts = [store.occupancy[name] for name in sources]
-        here = slice(store.first_slice, store.first_slice + len(store))
-        covered[here] = np.all([count > 0 for count in counts], axis=0)
-    else:
-        covered[:] = with_truth
-    run = np.flatnonzero(covered)
-    if run.size == 0:
-        return run
-    length = int(run[-1] - run[0]) + 1
-    number = min(max(round(SEED_RUN_MM / spacing_mm), 1), length)
-    start = int(run[0]) + (length - number) // 2
-    chosen = np.arange(start, start + number)
-    return chosen[with_truth[chosen]] - box_z.start
-
-
-def load_normalized(truth: Truth, path: Path) -> Volume:
-    """Synthetic volume on the common grid, cut to the truth's box.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or lies on another grid.
-    """
-    return truth.cut(_read_on(truth.grid, path))
-
-
-def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Volume:
-    """Delivered file, resampled onto the common grid and mapped by the truth's percentiles.
-
-    Parameters
-    ----------
-    truth : Truth
-        Acquired target.
-    path : path
-        File on the grid of the reference scan, in the scale of the training cohort.
-    to_raw : array, shape (4, 4)
-        RAS+ world in mm of the common grid to RAS+ world in mm of the reference scan.
-
-    Notes
-    -----
-    Linear interpolation; outside the file's grid lies 0, its background.
-    """
-    from scipy.ndimage import affine_transform
-
-    delivered = read_image(path)
-    to_voxel = np.linalg.inv(delivered.affine) @ to_raw @ truth.grid.affine
-    start = np.array([part.start for part in truth.box])
-    values = affine_transform(
-        delivered.data,
-        to_voxel[:3, :3],
-        offset=to_voxel[:3, :3] @ start + to_voxel[:3, 3],
-        output_shape=truth.volume.shape,
-        output=np.float64,
-        order=1,
-        mode="grid-constant",
-    )
-    scaled = Normalizer(truth.low, truth.high).apply(values).astype(np.float64)
-    return np.where(truth.brain, scaled, 0)
 
 
 def sensitivity_variants(truth: Truth, prediction: Volume) -> Iterator[tuple[str, Volume]]:
@@ -286,34 +74,17 @@ def score_regions(truth: Truth, prediction: Volume, protocol: str) -> list[Score
     return rows
 
 
-def score_slices(truth: Truth, prediction: Volume, protocol: str) -> list[Score]:
-    """Score whole axial slices, each by its own maximum, and average over the volume.
-
-    Returns
-    -------
-    list of Score
-        Region `slice`; `voxels` counts the pixels of all scored slices. NaN without any.
-    """
-    frame = truth.frame
-    found = [
-        quality.slice_scores(truth.volume[..., z], prediction[..., z], frame)
-        for z in truth.seed_slices
-        if truth.volume[..., z].max() > 0
-    ]
-    voxels = len(found) * frame[0] * frame[1]
-    values = {
-        name: float(np.mean([scores[name] for scores in found])) if found else math.nan
-        for name in ("psnr", "ssim", "nrmse")
-    }
-    return [Score("slice", protocol, name, value, voxels) for name, value in values.items()]
-
-
 Scorer = Callable[[Truth, Volume, str], list[Score]]
 
 # Protocol id -> which file of a synthetic session it reads, and how it scores it.
 PROTOCOLS: dict[str, tuple[str, Scorer]] = {
     "brain-v1": ("normalized", score_regions),
     "brain-v1-deploy": ("synthetic", score_regions),
-    "seed-v1": ("normalized", score_slices),
+    "seed-v1": ("normalized", published.score_seed),
+    "resvit-v1": ("normalized", published.score_resvit),
+    "syndiff-v1": ("normalized", published.score_syndiff),
+    "hinet-v1": ("normalized", published.score_hinet),
+    "brasyn-v1": ("normalized", published.score_brasyn),
+    "synthrad-v1": ("synthetic", published.score_synthrad),
 }
 SENSITIVITY_PROTOCOL = "brain-v1"

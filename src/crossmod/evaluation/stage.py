@@ -16,12 +16,14 @@ from crossmod.evaluation.protocol import (
     PROTOCOLS,
     SENSITIVITY_PROTOCOL,
     Score,
+    sensitivity_variants,
+)
+from crossmod.evaluation.truth import (
     Truth,
     Volume,
     load_delivered,
     load_normalized,
     load_truth,
-    sensitivity_variants,
 )
 from crossmod.files import write_rows
 from crossmod.paths import split_key

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossmod.config import EvaluationSettings
+from crossmod.config import PROTOCOLS, EvaluationSettings
 from crossmod.errors import ConfigError, InputError
 from crossmod.evaluation.statistics import compare, holm, mean_interval
 from crossmod.files import read_table, write_json, write_table
@@ -31,11 +31,13 @@ COMPARISON_COLUMNS = (
 SCORED_ROLES = ("test", "external")
 ORDER: dict[str, tuple[str, ...]] = {
     "role": SCORED_ROLES,
-    "protocol": ("brain-v1", "brain-v1-deploy", "seed-v1"),
+    "protocol": PROTOCOLS,
     "region": ("brain", "healthy", "lesion", "slice"),
-    "metric": ("psnr", "ssim", "nrmse", "mae"),
+    "metric": ("psnr", "ssim", "ssim-gauss", "ssim-global", "nrmse", "nmse", "mae"),
 }
-LOWER_IS_BETTER = ("nrmse", "mae")
+# Ways of other papers are there to be read beside their tables, not to be tested by.
+COMPARED = ("brain-v1", "brain-v1-deploy", "seed-v1")
+LOWER_IS_BETTER = ("nrmse", "nmse", "mae", "mae-hu")
 HEADLINE = ("psnr", "ssim")
 HEADLINE_CELL = ("brain", "brain-v1")
 
@@ -250,13 +252,18 @@ def comparison_table(
     Returns
     -------
     pandas.DataFrame
-        Every model that is no null against the primary control, and the primary model against
-        every other one. Holm's family is one task, region and protocol: all pairs x metrics but
-        the primary endpoint, which was named beforehand and is tested alone.
+        Under the protocols `COMPARED`, every model that is no null against the primary control,
+        and the primary model against every other one. Holm's family is one task, region and
+        protocol: all pairs x metrics but the primary endpoint, which was named beforehand and is
+        tested alone.
     """
     import pandas as pd
 
-    tested = subjects[(subjects["role"] == "test") & (subjects["variant"] == "")]
+    tested = subjects[
+        (subjects["role"] == "test")
+        & (subjects["variant"] == "")
+        & subjects["protocol"].isin({*COMPARED, settings.primary.protocol})
+    ]
     tested = _in_order(tested, ("task", *BY_CELL, "participant"), [name for name, _ in models])
     rows: list[dict[str, Any]] = []
     for task, part in tested.groupby("task", sort=True):
