@@ -56,6 +56,12 @@ rule summarize:
             category="Tables",
             labels={"table": "comparisons"},
         ),
+        experiments=report(
+            PLAN.paths.summary("experiments"),
+            caption="../workflow/report/experiments.rst",
+            category="Tables",
+            labels={"table": "experiments"},
+        ),
         curves=report(
             PLAN.paths.summary("curves"),
             caption="../workflow/report/curves.rst",

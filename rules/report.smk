@@ -2,7 +2,8 @@ rule report:
     """Write the report."""
     input:
         tables=[
-            PLAN.paths.summary(name) for name in ("scores", "summary", "comparisons")
+            PLAN.paths.summary(name)
+            for name in ("scores", "summary", "comparisons", "experiments")
         ],
         metrics=PLAN.paths.metrics,
         index=[

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from crossmod.checking import check, nearest
+from crossmod.checking import Section, check, nearest
+from crossmod.evaluation_settings import EvaluationSettings, ExperimentSettings
 from crossmod.hashing import hash_settings
 from crossmod.methods import declaration, settings_class
 from crossmod.settings import (
@@ -20,24 +21,7 @@ from crossmod.settings import (
     TrainingSettings,
 )
 
-Protocol = Literal[
-    "brain-v1",
-    "brain-v1-deploy",
-    "seed-v1",
-    "resvit-v1",
-    "syndiff-v1",
-    "hinet-v1",
-    "brasyn-v1",
-    "synthrad-v1",
-]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
-
-
-class Section(BaseModel):
-    """Base of the sections of a study file: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class PhantomSettings(Section):
@@ -74,7 +58,7 @@ class DatasetSettings(Section):
     """Settings of the phantom (layout `phantom`)."""
     include: tuple[str, ...] | None = None
     """Participants to use; by default all."""
-    exclude: dict[str, str] = {}
+    exclude: dict[str, str] = Field({})
     """Session key (`sub-01` or `sub-01_ses-2`) to the reason why it is left out."""
 
     @model_validator(mode="after")
@@ -184,42 +168,6 @@ class ModelSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
-class PrimaryEndpoint(Section):
-    """The one comparison that is named before the results are seen."""
-
-    model: str | None = None
-    """Model of interest; by default the first gradient model."""
-    control: str | None = None
-    """Model it is compared with; by default the null with the best mean of the metric."""
-    metric: str = "psnr"
-    """Metric id."""
-    region: Literal["brain", "lesion", "healthy"] = "brain"
-    """Region."""
-    protocol: str = "brain-v1"
-    """Protocol id."""
-
-
-class EvaluationSettings(Section):
-    """How synthetic images are scored."""
-
-    protocols: tuple[Protocol, ...] = PROTOCOLS
-    """Protocol ids; see docs/explanation/protocol.md."""
-    primary: PrimaryEndpoint = PrimaryEndpoint()
-    """Primary endpoint."""
-    sensitivity: str | None = None
-    """Model whose images are shifted, blurred and scaled; by default the primary model."""
-    bootstrap: int = Field(2000, ge=100)
-    """Bootstrap samples of the confidence intervals."""
-    seed: int = Field(0, ge=0)
-    """Seed of the bootstrap."""
-
-    @model_validator(mode="after")
-    def _endpoint_is_scored(self) -> EvaluationSettings:
-        if self.primary.protocol not in self.protocols:
-            raise ValueError(f"primary.protocol {self.primary.protocol!r} is not in protocols")
-        return self
-
-
 class ReportSettings(Section):
     """What the report shows."""
 
@@ -289,7 +237,23 @@ class Study(Section):
         for role in (self.evaluation.primary.model, self.evaluation.sensitivity):
             if role is not None and role not in self.models:
                 raise ValueError(f"evaluation names the model {role!r}, which is not in models")
+        for experiment in self.evaluation.experiments:
+            self._refuse_unknown_rows(experiment)
         return self
+
+    def _refuse_unknown_rows(self, experiment: ExperimentSettings) -> None:
+        """A row of a model that is not trained for its task would stay empty."""
+        known = [task.id for task in self.tasks]
+        where = f"evaluation.experiments, {experiment.title!r}"
+        names = [row.model for row in experiment.rows]
+        for model in (*names, *([experiment.baseline] if experiment.baseline else ())):
+            if model not in self.models:
+                raise ValueError(f"{where}: model {model}; {nearest(model, list(self.models))}")
+        for row in experiment.rows:
+            if row.task not in known:
+                raise ValueError(f"{where}: task {row.task}; {nearest(row.task, known)}")
+            if row.task not in (self.models[row.model].tasks or known):
+                raise ValueError(f"{where}: {row.model} is not trained for {row.task}")
 
     def _refuse_unknown_parts(self, name: str, model: ModelSettings) -> None:
         """A model restricted to a task or fold that does not exist would be trained nowhere."""

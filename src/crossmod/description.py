@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crossmod import __version__
 from crossmod.data.splits import fold_count
+from crossmod.evaluation.summary import COMPARED
+from crossmod.evaluation_settings import ExperimentSettings
 from crossmod.model_texts import model_sentences
 from crossmod.planning import Plan
 from crossmod.references import REFERENCES
@@ -222,6 +224,12 @@ def _evaluation(plan: Plan) -> list[str]:
             "or more, by PSNR, SSIM and NRMSE with the slice's maximum as peak, to compare with "
             "published tables."
         )
+    others = [name for name in evaluation.protocols if name not in COMPARED]
+    if others:
+        text.append(
+            f"The same files were scored as other studies define it ({', '.join(others)}); no test "
+            "was made under these protocols."
+        )
     if "brain-v1" in evaluation.protocols:
         text.append(
             f"The images of {plan.sensitivity_model} were also scored shifted by one voxel, "
@@ -244,6 +252,17 @@ def _statistics(plan: Plan) -> list[str]:
         f"{primary.region} ({primary.protocol}) of {plan.primary_model} against {control}; it was "
         "tested alone. All other p values were adjusted by Holm's procedure [@holm] over the pairs "
         "and metrics of a task, region and protocol.",
+        *_experiments(evaluation.experiments),
+    ]
+
+
+def _experiments(experiments: Sequence[ExperimentSettings]) -> list[str]:
+    if not experiments:
+        return []
+    titles = "; ".join(experiment.title for experiment in experiments)
+    return [
+        f"Experiments compared rows on the subjects that all of them have ({titles}), adjusted by "
+        "Holm's procedure over the rows and metrics of an experiment and protocol."
     ]
 
 

@@ -247,7 +247,7 @@ class StudyPaths:
         return RunPaths(self.root, run_id)
 
     def summary(self, table: str) -> Path:
-        """Study-wide tables: `scores`, `summary`, `comparisons`."""
+        """Study-wide tables: `scores`, `summary`, `comparisons`, `experiments`, `curves`."""
         return self.root / "tables" / f"{table}.tsv"
 
     @property

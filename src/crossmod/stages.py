@@ -6,8 +6,9 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from crossmod.config import EvaluationSettings, Study
+from crossmod.config import Study
 from crossmod.description import describe
+from crossmod.evaluation_settings import EvaluationSettings
 from crossmod.files import read_table
 from crossmod.methods import declaration
 from crossmod.planning import Plan, Run, make_plan
@@ -38,6 +39,7 @@ def summarize_study(study: Study) -> None:
         scores=paths.summary("scores"),
         summary=paths.summary("summary"),
         comparisons=paths.summary("comparisons"),
+        experiments=paths.summary("experiments"),
         metrics=paths.metrics,
     )
     learned = [run for run in plan.runs.values() if run.declaration.fitting == "gradient"]
@@ -142,9 +144,13 @@ def _run_files(plan: Plan, run: Run) -> RunFiles:
         fold=run.fold,
         seed=run.seed,
     )
+    learns = run.declaration.fitting == "gradient"
+    own = LOGS / plan.study.study / "synthesize"
     return replace(
         files,
         curve=run.paths.curve,
+        batch_size=plan.study.training_of(run.model).batch_size if learns else None,
+        synthesis=tuple(own / f"{run.paths.id}/{batch}.tsv" for batch in run.batches),
         benchmark=LOGS / plan.study.study / "train" / f"{run.paths.id}.tsv",
         batches=tuple(run.paths.synthetic_batch(batch) for batch in run.batches),
         scored=tuple(run.paths.scored_batch(batch) for batch in run.batches),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crossmod.config import EvaluationSettings
 from crossmod.evaluation.summary import SummaryRequest, summarize
+from crossmod.evaluation_settings import EvaluationSettings
 from crossmod.files import write_rows, write_table
 from crossmod.io import Image, write_image
 from crossmod.paths import PreprocessedPaths, RunPaths, synthetic_volume
@@ -41,6 +41,7 @@ class Shape:
     external: bool = True
     figures: bool = True
     volume: tuple[int, int, int] = SHAPE
+    experiments: bool = False
 
 
 class StudyMaker:
@@ -55,7 +56,11 @@ class StudyMaker:
         self.settings = {
             "study": "demo",
             "data_dir": str(root / "raw"),
-            "evaluation": {"primary": {"model": None, "control": None}, "bootstrap": 200},
+            "evaluation": {
+                "primary": {"model": None, "control": None},
+                "bootstrap": 200,
+                "experiments": self._experiments() if shape.experiments else [],
+            },
         }
 
     def request(self) -> ReportRequest:
@@ -80,6 +85,28 @@ class StudyMaker:
             command="snakemake --cores all --configfile config/studies/demo.yaml",
             description=Description((("Data", f"Of {HOSTILE} [1]."),), (f"{HOSTILE}, 2020.",)),
         )
+
+    def _experiments(self) -> list[dict[str, Any]]:
+        """All trained models and a null of the first task, beside made-up published numbers."""
+        sources, target = self.shape.tasks[0]
+        task = f"{'+'.join(sources)}-to-{target}"
+        published = {"unet": {"psnr": [26.0, 1.9], "ssim": [0.9, 0.02]}}
+        published["pix2pix"] = {"psnr": [27.0, 2.1]}
+        rows = [
+            {"model": model, "task": task, "published": published.get(model, {})}
+            for model in (*self.shape.gradient, "linear")
+        ]
+        rows[0]["label"] = f"U-Net {HOSTILE}"
+        return [
+            {
+                "title": f"Methods {HOSTILE}",
+                "rows": rows,
+                "control": rows[0]["label"],
+                "baseline": "brain-mean",
+                "publication": f"Some paper {HOSTILE}",
+                "publication_slices": 2_016_000,
+            }
+        ]
 
     def role(self, person: str, fold: int) -> str:
         """Role of a participant in a fold."""
@@ -192,6 +219,7 @@ class StudyMaker:
                             scored=(paths.scored_batch("000"),),
                             benchmark=self.root / "logs" / "training" / f"{model}.tsv",
                             cost={"parameters": 1_234_567} if model in GRADIENT else None,
+                            batch_size=4 if model in GRADIENT else None,
                         )
                         self._batch(run, paths)
                         runs.append(run)
@@ -261,13 +289,13 @@ class StudyMaker:
 
     def _tables(self, split: pd.DataFrame) -> None:
         tables = self.results / "tables"
-        names = ("scores", "summary", "comparisons")
+        names = ("scores", "summary", "comparisons", "experiments")
         write_table(self.root / "all.tsv", pd.DataFrame(self.scores))
         models = (*self.shape.gradient, *self.shape.nulls)
         summarize(
             SummaryRequest(
                 (self.root / "all.tsv",),
-                EvaluationSettings(bootstrap=200),
+                EvaluationSettings.model_validate({**self.settings["evaluation"]}),
                 split,
                 tuple((model, model in NULLS) for model in models),
                 *(tables / f"{name}.tsv" for name in names),

@@ -20,6 +20,13 @@ MINIMAL = {
 }
 
 
+def experiment_with(**other: str) -> dict:
+    """An experiment of two rows, the second with other values."""
+    row = {"model": "unet", "task": "T1w-to-FLAIR"}
+    experiment = {"title": "Two", "control": "unet", "rows": [row, {**row, "label": "b", **other}]}
+    return {"evaluation": {"experiments": [experiment]}}
+
+
 def test_a_minimal_study_has_good_defaults() -> None:
     study = parse_study(MINIMAL, "x")
     assert study.dataset.layout == "bids"
@@ -68,6 +75,8 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"split": {"test": 0.6, "validation": 0.5}}, "nobody to train on"),
         ({"slices": {"size": 50}}, "slices.size"),
         ({"evaluation": {"protocols": ["seed-v1"]}}, "'brain-v1' is not in protocols"),
+        (experiment_with(model="uned"), "'Two': model uned; did you mean 'unet'"),
+        (experiment_with(task="T2w-to-FLAIR"), "'Two': task T2w-to-FLAIR; did you mean 'T1w-to"),
     ],
 )
 def test_faults_are_one_line_with_the_key(change: dict, message: str) -> None:

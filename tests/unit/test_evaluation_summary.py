@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crossmod.config import EvaluationSettings
 from crossmod.errors import ConfigError, InputError
 from crossmod.evaluation.stage import COLUMNS
 from crossmod.evaluation.statistics import compare, holm
@@ -21,10 +20,12 @@ from crossmod.evaluation.summary import (
     summarize,
     with_roles,
 )
+from crossmod.evaluation_settings import EvaluationSettings
 from crossmod.files import read_rows, read_table, write_rows
 
 MODELS = (("unet", False), ("gan", False), ("mean", True), ("copy", True))
 TASK = "T1w-to-FLAIR"
+TABLES = ("scores", "summary", "comparisons", "experiments")
 LEVEL = {"unet": 26.0, "gan": 25.0, "mean": 15.0, "copy": 19.0}
 
 
@@ -65,7 +66,7 @@ def run(folder, rows, models=MODELS, split=None, files=1, **settings):
         settings=EvaluationSettings(bootstrap=200, **settings),
         split=pd.DataFrame(split, columns=["participant_id", "fold", "role"]),
         models=models,
-        **{name: folder / "out" / f"{name}.tsv" for name in ("scores", "summary", "comparisons")},
+        **{name: folder / "out" / f"{name}.tsv" for name in TABLES},
         metrics=folder / "out" / "metrics.json",
     )
     summarize(request)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crossmod.config import EvaluationSettings
 from crossmod.evaluation.summary import SummaryRequest, summarize
+from crossmod.evaluation_settings import EvaluationSettings
 from crossmod.files import read_rows, write_rows, write_table
 from crossmod.report.inputs import read_scores
 from crossmod.report.page import write_report
@@ -19,6 +19,7 @@ from crossmod.report.request import ReportRequest
 from tests.unit.report_study import NULLS, Shape, make_study
 
 SUBJECTS = 200
+TABLES = ("scores", "summary", "comparisons", "experiments")
 MODELS = ("unet", "pix2pix", "brain-mean", "copy-t1w", "copy-t2w", "linear")
 
 
@@ -46,7 +47,7 @@ def request_(tmp_path_factory: pytest.TempPathFactory) -> ReportRequest:
             EvaluationSettings(bootstrap=200),
             pd.read_csv(request.index / "split.tsv", sep="\t"),
             tuple((model, model in NULLS) for model in MODELS),
-            *(request.tables / f"{name}.tsv" for name in ("scores", "summary", "comparisons")),
+            *(request.tables / f"{name}.tsv" for name in TABLES),
             request.tables / "metrics.json",
         )
     )

@@ -75,7 +75,8 @@ def test_a_killed_study_ends_with_the_same_tables_on_any_number_of_cores(
 ) -> None:
     tables = survivor.tables()
     assert set(tables) == {
-        "comparisons.tsv", "curves.tsv", "metrics.json", "scores.tsv", "summary.tsv"
+        "comparisons.tsv", "curves.tsv", "experiments.tsv", "metrics.json", "scores.tsv",
+        "summary.tsv",
     }  # fmt: skip
     assert tables == finished.tables()
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossmod.config import PROTOCOLS, EvaluationSettings
 from crossmod.errors import ConfigError, InputError
+from crossmod.evaluation.experiments import experiment_table
 from crossmod.evaluation.statistics import compare, holm, mean_interval
+from crossmod.evaluation_settings import PROTOCOLS, EvaluationSettings
 from crossmod.files import read_table, write_json, write_table
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class SummaryRequest:
         Columns participant_id, fold, role.
     models : tuple of (str, bool)
         Every model of the study in its order, and whether it is a null model.
-    scores, summary, comparisons, metrics : path
+    scores, summary, comparisons, experiments, metrics : path
         Tables and JSON file to write.
     """
 
@@ -67,6 +68,7 @@ class SummaryRequest:
     scores: Path
     summary: Path
     comparisons: Path
+    experiments: Path
     metrics: Path
 
 
@@ -91,6 +93,7 @@ def summarize(request: SummaryRequest) -> None:
     write_table(request.summary, summary)
     comparisons = comparison_table(subjects, request.settings, request.models)
     write_table(request.comparisons, comparisons)
+    write_table(request.experiments, experiment_table(subjects, request.settings))
     write_json(request.metrics, headline_metrics(summary))
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossmod.files import read_rows
-from crossmod.report.inputs import Task
-from crossmod.report.request import Model, ReportRequest
+from crossmod.report.inputs import Task, slices_seen
+from crossmod.report.request import Model, ReportRequest, RunFiles
+from crossmod.status import read_batch
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,11 @@ class CostRow:
     flops_per_slice: str
     flops_per_training_slice: str
     runs: int
+    slices: str
+    slices_per_second: str
     time: str
     memory: str
+    time_per_volume: str
 
 
 def cost_rows(request: ReportRequest, task: Task, models: Sequence[Model]) -> list[CostRow]:
@@ -34,6 +38,7 @@ def cost_rows(request: ReportRequest, task: Task, models: Sequence[Model]) -> li
             continue
         counted = runs[0].cost or {}
         seconds, megabytes = measurements([r.benchmark for r in runs if r.benchmark])
+        seen = [slices_seen(run) for run in runs]
         rows.append(
             CostRow(
                 model.name,
@@ -41,11 +46,22 @@ def cost_rows(request: ReportRequest, task: Task, models: Sequence[Model]) -> li
                 _flops(counted.get("flops_per_slice")),
                 _flops(counted.get("flops_per_training_slice")),
                 len(runs),
+                f"{max(seen):,}".replace(",", "\u202f") if any(seen) else "\u2013",
+                f"{sum(seen) / sum(seconds):.3g}" if any(seen) and any(seconds) else "\u2013",
                 duration(statistics.mean(seconds)) if seconds else "n/a",
                 f"{max(megabytes):.0f} MB" if megabytes else "n/a",
+                _time_per_volume(runs),
             )
         )
     return rows
+
+
+def _time_per_volume(runs: Sequence[RunFiles]) -> str:
+    """Mean seconds of synthesis per session, reading and writing included."""
+    seconds = sum(measurements([path for run in runs for path in run.synthesis])[0])
+    ran = [batch for run in runs for batch in run.batches if run.synthesis]
+    volumes = sum(status.ok for batch in ran if batch.is_file() for status in read_batch(batch))
+    return duration(seconds / volumes) if seconds and volumes else "n/a"
 
 
 def measurements(files: Sequence[Path]) -> tuple[list[float], list[float]]:

@@ -117,7 +117,7 @@ def box_plot(
     with rc_context(STYLE):
         figure = Figure(figsize=(max(4.2, 1.3 + 0.85 * len(shown)), 3.9), layout="constrained")
         axes = figure.subplots()
-        _boxes(axes, inside, shown)
+        draw_boxes(axes, inside, shown)
         places = range(1, len(shown) + 1)
         for _, row in outside.iterrows():
             axes.plot(places, row, "D", ms=5, mfc="none", mec=INK, mew=1.1, ls="none", zorder=4)
@@ -128,7 +128,7 @@ def box_plot(
         return svg_picture(figure, f"Box plot of {title}, {len(inside)} subjects")
 
 
-def _boxes(axes: Axes, table: pd.DataFrame, models: Sequence[Model]) -> None:
+def draw_boxes(axes: Axes, table: pd.DataFrame, models: Sequence[Model]) -> None:
     """Boxes, the dots of the subjects, and the lines that join a subject's dots."""
     places = list(range(1, len(models) + 1))
     drawn = axes.boxplot(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROLE_ORDER = ("train", "validation", "test", "external", "unused")
 TEXT_COLUMNS = (
     *("participant", "session", "task", "model", "variant", "role", "region", "protocol"),
-    *("metric", "control", "primary"),
+    *("metric", "control", "primary", "experiment", "row"),
 )
 
 
@@ -73,6 +73,16 @@ class StudyFiles:
     def comparisons(self) -> pd.DataFrame:
         """Paired comparisons of models."""
         return read_scores(self.request.tables / "comparisons.tsv")
+
+    @cached_property
+    def experiments(self) -> pd.DataFrame:
+        """Rows of the experiments that the study file defines."""
+        return read_scores(self.request.tables / "experiments.tsv")
+
+    def slices_seen(self, task: str, model: str) -> int:
+        """Most slices that a training of the model saw; 0 for what is fitted at once."""
+        runs = [r for r in self.request.runs if (r.task, r.model) == (task, model)]
+        return max((slices_seen(run) for run in runs), default=0)
 
     def index(self, table: str) -> list[dict[str, str]]:
         """Rows of an index table."""
@@ -151,6 +161,13 @@ class StudyFiles:
         for place in places:
             text = text.replace(f"{place.rstrip('/')}/", "")
         return text
+
+
+def slices_seen(run: RunFiles) -> int:
+    """Slices that a training saw, repeated ones counted; 0 for what is fitted at once."""
+    if run.batch_size is None or run.curve is None or not run.curve.is_file():
+        return 0
+    return run.batch_size * max((int(row["step"]) for row in read_rows(run.curve)), default=0)
 
 
 def _merged(entries: list[tuple[str, str, str, str]]) -> list[dict[str, str]]:

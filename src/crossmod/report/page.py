@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crossmod.files import write_text
 from crossmod.report import records
 from crossmod.report.costs import cost_rows
+from crossmod.report.experiments import experiment_views
 from crossmod.report.explanations import null_sentences, sensitivity_sentences
 from crossmod.report.figures import (
     MOST_LINES,
@@ -50,6 +51,7 @@ FOLD_ABOVE = 12
 ANCHORS = 17
 """Colors of the error maps that the script is given; it blends between them."""
 REGION_METRICS = ("psnr", "ssim", "mae")
+OTHER_PROTOCOLS = ("resvit-v1", "syndiff-v1", "hinet-v1", "brasyn-v1", "synthrad-v1")
 
 
 def write_report(request: ReportRequest) -> None:
@@ -108,6 +110,7 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "endpoint": study.endpoint,
         "endpoint_metric": metric_of(study.endpoint.metric),
         "endpoint_region": REGION_NAMES.get(study.endpoint.region, study.endpoint.region),
+        "experiments": experiment_views(study),
         "tasks": [_task_content(study, task) for task in study.tasks],
         "seeds": sorted({run.seed for run in request.runs if not run.null}),
         "folds": sorted({run.fold for run in request.runs}),
@@ -151,6 +154,7 @@ def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:
         "key_numbers": key_numbers(study.summary, study.comparisons, task, endpoint),
         "sentences": summary_sentences(*arguments),
         **_score_tables(study, task),
+        "published": _published_tables(study, task),
         **_meanings(study, task),
         **_subject_rows(study, values, external),
         "comparisons": [c for c in comparisons if c.primary or c in first],
@@ -222,6 +226,18 @@ def _score_tables(study: StudyFiles, task: Task) -> dict[str, ScoreTable | None]
         name: score_table(study.summary, study.models, chosen)
         for name, chosen in selections.items()
     }
+
+
+def _published_tables(study: StudyFiles, task: Task) -> list[ScoreTable]:
+    """Scores under the protocols that stand for other papers' ways."""
+    regions = ("brain", "healthy", "lesion", "slice")
+    found = []
+    for protocol in OTHER_PROTOCOLS:
+        selection = Selection(task.id, protocol, regions)
+        table = score_table(study.summary, study.models, selection)
+        if table is not None:
+            found.append(table)
+    return found
 
 
 def _thumbnails(study: StudyFiles, width: int) -> list[tuple[str, Picture]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +64,18 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """One slice of one subject by the rows of an experiment."""
+
+    session: str
+    why: str
+    where: str
+    limit: float
+    acquired: tuple[tuple[str, Picture], ...]
+    made: tuple[ModelSlices, ...]
+
+
+@dataclass(frozen=True)
 class Choice:
     """A participant to show, and why."""
 
@@ -117,11 +130,63 @@ def gallery(study: StudyFiles, task: Task) -> Gallery | None:
     subjects = [found for choice in chosen if (found := _Subject.find(study, task, choice))]
     if not subjects:
         return None
-    errors = [np.abs(error[mask]) for s in subjects for error, mask in s.errors()]
-    largest = max((float(np.percentile(e, 99)) for e in errors if e.size), default=0.1)
-    # Round limits read better on the color bar and hardly depend on one image.
-    limit = float(np.clip(np.ceil(largest * 10) / 10, 0.1, 1))
+    limit = _limit([pair for subject in subjects for pair in subject.errors()])
     return Gallery(limit, tuple(subject.panel(study, limit) for subject in subjects))
+
+
+def _limit(errors: Sequence[tuple[Slice, NDArray[np.bool_]]]) -> float:
+    """Common limit of error maps: round ones read better and hardly depend on one image."""
+    sizes = [np.abs(error[mask]) for error, mask in errors]
+    largest = max((float(np.percentile(size, 99)) for size in sizes if size.size), default=0.1)
+    return float(np.clip(np.ceil(largest * 10) / 10, 0.1, 1))
+
+
+def strip(
+    study: StudyFiles, rows: Sequence[tuple[str, str, str]], participant: str, why: str
+) -> Strip | None:
+    """One slice of a participant by several models of several tasks, with common error colors.
+
+    Parameters
+    ----------
+    study : StudyFiles
+        What there is.
+    rows : sequence of (str, str, str)
+        Name, task and model.
+    participant : str
+        Whose slice.
+    why : str
+        Why this one.
+
+    Returns
+    -------
+    Strip or None
+        None where the participant has no images. Rows without an image are left out.
+    """
+    choice = Choice(participant, why)
+    tasks = {task.id: task for task in study.tasks}
+    named = dict.fromkeys(task for _, task, _ in rows)
+    found = {name: _Subject.find(study, tasks[name], choice) for name in named}
+    subjects = {name: subject for name, subject in found.items() if subject is not None}
+    if not subjects:
+        return None
+    wanted = {(task, model) for _, task, model in rows}
+    errors = [
+        pair
+        for name, subject in subjects.items()
+        for entry, pair in zip(subject.made, subject.errors(), strict=False)
+        if (name, entry.run.model) in wanted
+    ]
+    limit = _limit(errors)
+    made = [
+        replace(shown, model=label)
+        for label, task, model in rows
+        if task in subjects
+        for shown in subjects[task].model_slices(study, limit, (model,))
+    ]
+    first = next(iter(subjects.values()))
+    acquired = dict(pair for subject in subjects.values() for pair in subject.shown_acquired())
+    where = f"slice z = {first.height_mm:.0f} mm ({first.chosen_by})"
+    return Strip(first.status.session, why, where, limit, tuple(acquired.items()), tuple(made))
 
 
 class _Subject:
@@ -213,28 +278,35 @@ class _Subject:
 
     def panel(self, study: StudyFiles, limit: float) -> Panel:
         """Pictures of the subject."""
-        acquired = []
+        made = self.model_slices(study, limit, [entry.run.model for entry in self.made])
+        where = f"slice z = {self.height_mm:.0f} mm ({self.chosen_by})"
+        viewer = make_viewer(self.task, (self.status, self.file), self.made, self.place)
+        shown = (tuple(self.shown_acquired()), tuple(made), viewer)
+        return Panel(self.status.session, self.choice.why, where, *shown)
+
+    def shown_acquired(self) -> list[tuple[str, Picture]]:
+        """Sources and acquired target."""
+        shown = []
         for name, plane in self.acquired.items():
             if plane is not None:
                 kind = "acquired" if name == self.task.target else "source"
-                acquired.append((f"{name}, {kind}", self._gray(plane, f"{name}, {kind}")))
-        errors = self.errors()
-        made = []
+                shown.append((f"{name}, {kind}", self._gray(plane, f"{name}, {kind}")))
+        return shown
+
+    def model_slices(
+        self, study: StudyFiles, limit: float, models: Sequence[str]
+    ) -> list[ModelSlices]:
+        """Synthetic images and errors of some models."""
+        errors, made = self.errors(), []
         for place, (entry, image) in enumerate(zip(self.made, self.synthetic, strict=True)):
             name = entry.run.model
-            made.append(
-                ModelSlices(
-                    name,
-                    entry.run.null,
-                    _score(study, entry, self.task.id),
-                    self._gray(image, f"synthetic {self.task.target} by {name}"),
-                    self._signed(*errors[place], limit, name) if errors else None,
-                )
-            )
-        where = f"slice z = {self.height_mm:.0f} mm ({self.chosen_by})"
-        viewer = make_viewer(self.task, (self.status, self.file), self.made, self.place)
-        shown = (tuple(acquired), tuple(made), viewer)
-        return Panel(self.status.session, self.choice.why, where, *shown)
+            if name in models:
+                alt = f"synthetic {self.task.target} by {name}"
+                error = self._signed(*errors[place], limit, name) if errors else None
+                score = _score(study, entry, self.task.id)
+                null = entry.run.null
+                made.append(ModelSlices(name, null, score, self._gray(image, alt), error))
+        return made
 
     def _gray(self, plane: Slice, alt: str) -> Picture:
         return self._png(np.rint(np.clip(plane, 0, 1) * 255).astype(np.uint8), alt)

@@ -34,6 +34,10 @@ class RunFiles:
         What Snakemake noted of the training's time and memory; need not exist.
     cost : mapping of str to int or None
         Parameters and operations, as `crossmod.training.cost.cost` counts them.
+    batch_size : int or None
+        Slices per step of its training; None for methods that are fitted at once.
+    synthesis : tuple of path
+        What Snakemake noted of the time of each batch; need not exist.
     """
 
     task: str
@@ -49,6 +53,8 @@ class RunFiles:
     scored: tuple[Path, ...] = ()
     benchmark: Path | None = None
     cost: Mapping[str, int] | None = None
+    batch_size: int | None = None
+    synthesis: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,12 @@ class Metric:
 KNOWN_METRICS = (
     Metric("psnr", "PSNR", "dB", True, 2),
     Metric("ssim", "SSIM", "", True, 3),
+    Metric("ssim-gauss", "SSIM, Gaussian window", "", True, 3),
+    Metric("ssim-global", "SSIM, one window", "", True, 3),
     Metric("nrmse", "NRMSE", "", False, 3),
+    Metric("nmse", "NMSE", "", False, 3),
     Metric("mae", "MAE", "", False, 4),
+    Metric("mae-hu", "MAE", "HU", False, 1),
 )
 
 

@@ -1,0 +1,97 @@
+"""Experiments on the page: what they show of our rows and say of the published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossmod.report.experiments import ExperimentView, experiment_views
+from crossmod.report.inputs import StudyFiles
+from crossmod.report.page import write_report
+from crossmod.report.request import ReportRequest
+from tests.unit.report_study import Shape, make_study
+
+SHAPE = Shape(experiments=True, volume=(24, 28, 16))
+
+
+@pytest.fixture(scope="module")
+def request_(tmp_path_factory: pytest.TempPathFactory) -> ReportRequest:
+    return make_study(tmp_path_factory.mktemp("experiments"), SHAPE)
+
+
+@pytest.fixture(scope="module")
+def view(request_: ReportRequest) -> ExperimentView:
+    return experiment_views(StudyFiles(request_))[0]
+
+
+def test_rows_are_those_of_the_table(view: ExperimentView, request_: ReportRequest) -> None:
+    table = StudyFiles(request_).experiments
+    psnr = table[(table["protocol"] == "brain-v1") & (table["metric"] == "psnr")]
+    assert [row.cells[0].mean for row in view.rows] == [f"{m:.2f}" for m in psnr["mean"]]
+    assert view.subjects == psnr["subjects"].iloc[0] > 0
+    assert [row.control for row in view.rows] == [True, False, False]
+    assert all(float(row.above) > 3 for row in view.rows)  # the brain mean is far below
+
+
+def test_published_numbers_are_printed_as_they_were(view: ExperimentView) -> None:
+    assert [metric.id for metric in view.published] == ["psnr", "ssim"]
+    assert [cell.mean for cell in view.rows[0].published] == ["26", "0.9"]
+    assert [cell.mean for cell in view.rows[2].published] == ["", ""]
+
+
+def test_says_what_is_not_reproduced(view: ExperimentView) -> None:
+    about = [sentence for sentence in view.sentences if sentence.startswith("pix2pix against")]
+    assert len(about) == 1
+    assert "published +1.00 dB" in about[0]
+    assert "not reproduced: the direction is opposite" in about[0]
+
+
+def test_marks_trainings_that_saw_far_fewer_slices(view: ExperimentView) -> None:
+    # 30 epochs of 40 steps of 4 slices; a null model is not trained.
+    assert [row.undertrained for row in view.rows] == [True, True, False]
+    assert "4,800 slices seen, 2,016,000 in the publication" in view.sentences[-1]
+
+
+def test_images_of_one_subject_by_every_row(view: ExperimentView) -> None:
+    assert view.strip is not None
+    assert [made.model for made in view.strip.made] == [row.name for row in view.rows]
+    assert all(made.error is not None and made.score for made in view.strip.made)
+    assert [name for name, _ in view.strip.acquired] == [
+        *("T1w, source", "T2w, source"),
+        "FLAIR, acquired",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("published", "difference", "words"),
+    [
+        (1.0, (0.5, 0.2, 0.8), "reproduced in direction"),
+        (1.0, (-0.5, -0.8, -0.2), "not reproduced"),
+        (1.0, (0.1, -0.3, 0.5), "the same direction, but not distinguishable"),
+        (-1.0, (0.1, -0.3, 0.5), "the other direction, but not distinguishable"),
+        (1.0, (0.1, float("nan"), float("nan")), "not distinguishable"),
+    ],
+)
+def test_verdicts(published: float, difference: tuple[float, ...], words: str) -> None:
+    from crossmod.report.experiments import _verdict
+
+    keys = ("difference", "difference_low", "difference_high")
+    line: dict[str, Any] = dict(zip(keys, difference, strict=True))
+    assert words in _verdict("a", "b", published, line)
+
+
+def test_page_shows_and_escapes_them(request_: ReportRequest) -> None:
+    write_report(request_)
+    page = request_.output.read_text(encoding="utf-8")
+    assert page.count('id="experiments"') == 1
+    assert 'href="#experiments"' in page
+    assert "<script>alert" not in page
+    assert "U-Net &lt;script&gt;" in page
+
+
+def test_a_study_without_experiments_has_no_such_section(tmp_path: Path) -> None:
+    request = make_study(tmp_path, Shape(volume=(24, 28, 16), figures=False))
+    write_report(request)
+    assert 'id="experiments"' not in request.output.read_text(encoding="utf-8")
