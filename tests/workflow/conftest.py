@@ -46,7 +46,19 @@ STUDY = {
     },
     "batch": 2,
     "nulls": False,
-    "evaluation": {"bootstrap": 100},
+    "evaluation": {
+        "bootstrap": 100,
+        "experiments": [
+            {
+                "title": "Learned or fitted",
+                "control": "linear",
+                "rows": [
+                    {"model": "unet", "task": "T1w+T2w-to-FLAIR", "published": {"psnr": [24, 2]}},
+                    {"model": "linear", "task": "T1w+T2w-to-FLAIR"},
+                ],
+            }
+        ],
+    },
 }
 
 

@@ -99,6 +99,15 @@ def test_bad_subjects_are_results_and_in_the_report(finished: Project) -> None:
         assert reason in page
 
 
+def test_experiments_of_the_study_are_in_table_and_report(finished: Project) -> None:
+    rows = finished.tables()["experiments.tsv"].decode().splitlines()
+    assert len(rows) == 1 + 2 * 8
+    assert all(row.startswith("Learned or fitted\t") for row in rows[1:])
+    page = (finished.root / "results/small/report/index.html").read_text()
+    assert "unet against linear: published" not in page  # the control has no published number
+    assert "Differences from linear" in page
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
