@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.hashing import hash_settings
 from crossmod.settings import Modality
 
+if TYPE_CHECKING:
+    from crossmod.config import Study
+
+DEFAULT_STUDY = Path("config/config.yaml")
 DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")
 TEMPLATE_SPACE = "MNI152NLin2009aSym"

@@ -138,8 +138,11 @@ def test_an_unknown_stratum_is_refused(bids, study_of) -> None:
 
 
 def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="none: does not exist"):
         index_study(study_of(tmp_path / "none"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: is no folder"):
+        index_study(study_of(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no scans"):
         index_study(study_of(tmp_path / "empty"))

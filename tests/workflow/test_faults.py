@@ -102,7 +102,7 @@ def test_bad_subjects_are_results_and_in_the_report(finished: Project) -> None:
     ("change", "message"),
     [
         (lambda s: s.update(taks=1), "unknown key taks; did you mean 'tasks'"),
-        (lambda s: s.update(data_dir="nowhere"), "nowhere: is no folder"),
+        (lambda s: s.update(data_dir="nowhere"), "nowhere: does not exist"),
         (lambda s: s["models"].update(x={"method": "gan"}), "unknown method 'gan'"),
         (lambda s: s.update(tasks=[]), "tasks"),
     ],

@@ -32,7 +32,8 @@ def find(root: Path) -> Found:
         If the folder does not exist or holds no subject.
     """
     if not root.is_dir():
-        raise InputError(root, "is no folder", "set data_dir to the folder of the raw data")
+        problem = "is no folder" if root.exists() else "does not exist"
+        raise InputError(root, problem, "set data_dir to the folder of the raw data")
     found = Found(participants=_participants(root))
     for participant, session, path in _files(root):
         modality = modality_of(path.name)
