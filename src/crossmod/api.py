@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossmodError", "Results", "TrainedModel", "load_study", "open_study", "synthesize"]
 
-INDEX_TABLES = ("scans", "sessions", "annotations", "split", "unserved")
+INDEX_TABLES = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
 RESULT_TABLES = ("scores", "summary", "comparisons", "curves")
 
 

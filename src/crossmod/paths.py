@@ -236,7 +236,7 @@ class StudyPaths:
         return self.slices_root / f"{key}_slices.json"
 
     def index(self, table: str) -> Path:
-        """Index tables: `scans`, `sessions`, `split`, `unserved`."""
+        """Index tables: `scans`, `sessions`, `annotations`, `remarks`, `split`, `unserved`."""
         return self.root / "index" / f"{table}.tsv"
 
     def run_id(self, task: str, model: str, fold: int, seed: int) -> str:
