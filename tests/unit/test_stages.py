@@ -21,7 +21,7 @@ THREE = ["T1w", "T2w", "FLAIR"]
 
 def test_clock_reads_like_a_clock() -> None:
     assert [_clock(s) for s in (0, 59.6, 61, 3600, 3725)] == [
-        "0:00", "1:00", "1:01", "1:00:00", "1:02:05"
+        "0:00:00", "0:01:00", "0:01:01", "1:00:00", "1:02:05"
     ]  # fmt: skip
 
 
@@ -68,7 +68,11 @@ def test_a_measured_training_replaces_the_one_computed(bids, study_of, tmp_path,
     text = capsys.readouterr().out
     assert "1:06:40" in text
     # However many cores there are, that training runs on its own.
-    assert re.search(r"\(1:0\d:\d\d on the \d+ cores here\)", text)
+    assert re.search(r"core time 1:\d\d:\d\d \(1:0\d:\d\d on the \d+ cores here\)", text)
+    header = next(line for line in text.splitlines() if line.startswith("model"))
+    assert re.findall(r"(?:million|TFLOP|GB|h:mm:ss)", header) == [
+        "million", "TFLOP", "GB", "h:mm:ss"
+    ]  # fmt: skip
 
 
 def test_the_disk_space_grows_with_subjects_and_voxels(bids, study_of) -> None:
