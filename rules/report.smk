@@ -8,7 +8,7 @@ rule report:
         metrics=PLAN.paths.metrics,
         index=[
             PLAN.paths.index(name)
-            for name in ("scans", "sessions", "split", "unserved")
+            for name in ("scans", "sessions", "remarks", "split", "unserved")
         ],
         curves=[run.paths.curve for run in PLAN.runs.values()],
         preprocessed=[PLAN.paths.preprocessed(key).status for key in PLAN.used_sessions],

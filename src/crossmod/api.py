@@ -17,10 +17,9 @@ from crossmod.config import Study
 from crossmod.data.splits import fold_count
 from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, read_table
-from crossmod.paths import RunPaths, StudyPaths, synthetic_volume
+from crossmod.paths import DEFAULT_STUDY, RunPaths, StudyPaths, synthetic_volume
 from crossmod.settings import MODALITIES, Modality, TaskSettings
 from crossmod.status import read_status
-from crossmod.study_file import DEFAULT_STUDY
 from crossmod.study_file import load_study as read_study
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossmodError", "Results", "TrainedModel", "load_study", "open_study", "synthesize"]
 
-INDEX_TABLES = ("scans", "sessions", "annotations", "split", "unserved")
+INDEX_TABLES = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
 RESULT_TABLES = ("scores", "summary", "comparisons", "curves")
 
 

@@ -274,6 +274,12 @@ class Study(Section):
             problem = f"task {task.id} would take its target {task.target} as reference"
             raise ValueError(f"{problem}; write preprocess.reference: {first}")
 
+    @property
+    def task_modalities(self) -> tuple[Modality, ...]:
+        """Sources and targets of all tasks, in canonical order."""
+        used = {m for task in self.tasks for m in (*task.sources, task.target)}
+        return tuple(m for m in MODALITIES if m in used)
+
     def training_of(self, model: str) -> TrainingSettings:
         """Training settings of one model: the study's, overridden by the model's own."""
         merged = {**self.training.to_dict(), **self.models[model].training}

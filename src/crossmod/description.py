@@ -91,10 +91,12 @@ def _data(plan: Plan) -> list[str]:
     else:
         first = f"The study used {who} of the data set {study.dataset.name}."
     text = [first, f"There were {listed([f'{scans[m]} {m}' for m in modalities])} scans."]
-    lacking = sum(len(session.available) < len(modalities) for session in used)
+    needed = study.task_modalities
+    lacking = sum(not set(needed) <= set(session.available) for session in used)
     if lacking:
         verb = "lacks" if lacking == 1 else "lack"
-        text.append(f"{counted(lacking, 'session')} {verb} at least one of these modalities.")
+        which = f"at least one of {listed(list(needed))}, which the tasks use"
+        text.append(f"{counted(lacking, 'session')} {verb} {which}.")
     left = len(plan.sessions) - len(used)
     if left:
         text.append(f"{counted(left, 'session')} without a usable scan took no part.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from crossmod import machine
 from crossmod.errors import CrossmodError
 from crossmod.locks import STATE, workflow_at_work
+from crossmod.text import some
 
 if TYPE_CHECKING:
     from crossmod.planning import Plan
@@ -145,7 +146,7 @@ def check_packages(
         elif not requirement.specifier.contains(found, prereleases=True):
             faults.append(f"{requirement.name} is {found}, not {requirement.specifier}")
     if faults:
-        return Finding("packages", "error", _some(faults), INSTALL)
+        return Finding("packages", "error", some(faults), INSTALL)
     if not lock:
         text = f"complete, but there is no {LOCK} here to compare versions with"
         return Finding("packages", "warning", text, "start in the project's folder")
@@ -155,7 +156,7 @@ def check_packages(
         if installed(name) != pin
     ]
     if others:
-        text = f"not as in {LOCK}, results may differ: {_some(others)}"
+        text = f"not as in {LOCK}, results may differ: {some(others)}"
         return Finding("packages", "warning", text, INSTALL)
     return Finding("packages", "ok", f"{len(lock)} as in {LOCK}")
 
@@ -230,7 +231,7 @@ def check_writable(folder: Path) -> Finding:
     there = [folder / name for name in names if (folder / name).exists()]
     refused = [str(path) for path in (folder, *there) if not os.access(path, os.W_OK)]
     if refused:
-        text = f"no permission to write {_some(refused)}"
+        text = f"no permission to write {some(refused)}"
         return Finding("writing", "error", text, "change owner or permissions of these folders")
     return Finding("writing", "ok", "the project can be written")
 
@@ -284,7 +285,7 @@ def check_data(plan: Plan) -> Finding:
     paths = [s.path(m) for s in plan.sessions.values() for m in s.available]
     refused = [str(path) for path in paths if not os.access(path, os.R_OK)]
     if refused:
-        text = f"{len(refused)} of {len(paths)} scans cannot be read: {_some(refused)}"
+        text = f"{len(refused)} of {len(paths)} scans cannot be read: {some(refused)}"
         return Finding("data", "error", text, "change their permissions")
     return Finding("data", "ok", f"{len(paths)} scans in {plan.paths.data}")
 
@@ -307,9 +308,3 @@ def check_disk(free_gb: float, needed_gb: float) -> Finding:
     if free_gb < 2 * needed_gb:
         return Finding("disk", "warning", text, "free some space, or keep an eye on it")
     return Finding("disk", "ok", text)
-
-
-def _some(texts: Sequence[str], most: int = 3) -> str:
-    """The first few of many."""
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more

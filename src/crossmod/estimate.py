@@ -22,6 +22,10 @@ BRAIN_ML, HEAD_ML = 1400.0, 4000.0
 BYTES_PER_VOXEL = {"preprocessed": 5.0, "synthetic": 7.5, "phantom": 4.5}
 BACKWARD = 3.0  # forward and backward cost three forwards
 BYTES_PER_PARAMETER = 16  # weights, gradient, two moments of Adam, float32
+MODEL_HEADER = (
+    *("model", "parameters / million", "training / TFLOP", "memory / GB"),
+    "core time per run h:mm:ss",
+)
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,11 @@ def estimate_text(found: Estimate) -> str:
             f"study {plan.study.study}: {len(participants)} subjects, {len(plan.sessions)} "
             f"sessions; {tasks}; {len(plan.study.models)} models, {len(costs)} runs",
             "stages: preprocess, slices, train, synthesize, evaluate, report",
-            text_table(["stage", "jobs", "core time"], rows),
-            text_table(
-                ["model", "Mparameters", "TFLOP to train", "GB", "core time per run"], model_rows
-            ),
-            f"expected, if nothing is done yet: {core_seconds / 3600:.2f} core hours "
+            text_table(["stage", "jobs", "core time h:mm:ss"], rows),
+            text_table(MODEL_HEADER, model_rows),
+            f"expected, if nothing is done yet: core time {_clock(core_seconds)} "
             f"({_clock(found.seconds_on(here))} on the {here} cores here), "
-            f"{found.disk_bytes / 1e9:.1f} GB of disk; report: {plan.paths.report}",
+            f"disk {found.disk_bytes / 1e9:.1f} GB; report: {plan.paths.report}",
         ]
     )
 
@@ -218,7 +220,7 @@ def _flops_per_second() -> float:
 
 
 def _clock(seconds: float) -> str:
-    """`1:05:00` or `5:00`."""
+    """Hours, minutes, seconds: `1:05:00`, `0:05:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -7,6 +7,7 @@ study's synthesis stage, which takes preprocessed sessions as they are.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +22,7 @@ from crossmod.paths import PreprocessedPaths
 from crossmod.provenance import cohort_scale, sidecar, sidecar_path
 from crossmod.settings import Modality
 from crossmod.slices import make_store
-from crossmod.status import write_status
+from crossmod.status import log_done, write_status
 from crossmod.synthesis import PreparedSession, deliver, predict
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def _prepare(
         problem = f"was trained on data preprocessed otherwise than this version can ({error})"
         raise ContractError(checkpoint, problem, "train the model again") from None
     paths = PreprocessedPaths(folder / "preprocessed", KEY)
+    began = time.monotonic()
     status = preprocess_session(paths, dict(scans), Annotations((), ()), settings)
+    log_done(status.stage, KEY, began)
     write_status(paths.status, status)
     for name in contract.sources:
         if name not in status.outputs:

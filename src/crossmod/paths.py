@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.hashing import hash_settings
 from crossmod.settings import Modality
 
+if TYPE_CHECKING:
+    from crossmod.config import Study
+
+DEFAULT_STUDY = Path("config/config.yaml")
 DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
@@ -232,7 +236,7 @@ class StudyPaths:
         return self.slices_root / f"{key}_slices.json"
 
     def index(self, table: str) -> Path:
-        """Index tables: `scans`, `sessions`, `split`, `unserved`."""
+        """Index tables: `scans`, `sessions`, `annotations`, `remarks`, `split`, `unserved`."""
         return self.root / "index" / f"{table}.tsv"
 
     def run_id(self, task: str, model: str, fold: int, seed: int) -> str:

@@ -6,7 +6,7 @@ everything else from them. It imports neither torch nor pandas: the Snakefile do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,14 +28,17 @@ from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import canonical_json
 from crossmod.ingest.index import (
     ANNOTATION_COLUMNS,
+    REMARK_COLUMNS,
     SCAN_COLUMNS,
     SESSION_COLUMNS,
     Session,
     annotation_rows,
     index_study,
+    remark_rows,
     scan_rows,
     session_rows,
 )
+from crossmod.ingest.names import Remark
 from crossmod.methods import Declaration, declaration
 from crossmod.paths import RunPaths, StudyPaths, raw_scan
 from crossmod.settings import Modality, TaskSettings
@@ -74,6 +77,7 @@ class Plan:
     study: Study
     sessions: dict[str, Session]
     split: Split
+    remarks: tuple[Remark, ...] = ()
 
     @cached_property
     def paths(self) -> StudyPaths:
@@ -198,11 +202,14 @@ class Plan:
 
     @cached_property
     def unserved(self) -> list[dict[str, str]]:
-        """Missing modalities that no trained model can make, with the reason."""
+        """Modalities of the tasks that a session lacks and no model can make, with the reason.
+
+        Sessions that are excluded are told elsewhere.
+        """
         rows = []
         for key, session in self.sessions.items():
-            for modality, scan in session.scans.items():
-                if scan.status == "present" and not session.excluded:
+            for modality in () if session.excluded else self.study.task_modalities:
+                if modality in session.available:
                     continue
                 reason = self._unserved_reason(session, modality)
                 if reason:
@@ -210,8 +217,6 @@ class Plan:
         return rows
 
     def _unserved_reason(self, session: Session, modality: str) -> str:
-        if session.excluded:
-            return f"session excluded: {session.excluded}"
         tasks = [task for task in self.study.tasks if task.target == modality]
         if not tasks:
             return f"no task of this study makes {modality}"
@@ -240,22 +245,24 @@ def load_plan(overrides: Mapping[str, Any] | None = None, path: Path | str | Non
 def make_plan(study: Study) -> Plan:
     """Index a study's data and bring its tables up to date."""
     paths = StudyPaths(study)
-    sessions = index_study(study)
+    index = index_study(study)
+    sessions = index.sessions.values()
     _claim_dataset(study, paths)
     split = _split(study, sessions, paths.index("split"))
-    plan = Plan(study, {session.key: session for session in sessions}, split)
+    plan = Plan(study, index.sessions, split, index.remarks)
     write_rows(paths.index("scans"), SCAN_COLUMNS, scan_rows(sessions, paths.data))
     write_rows(paths.index("sessions"), SESSION_COLUMNS, session_rows(sessions))
     write_rows(
         paths.index("annotations"), ANNOTATION_COLUMNS, annotation_rows(sessions, paths.data)
     )
+    write_rows(paths.index("remarks"), REMARK_COLUMNS, remark_rows(plan.remarks))
     write_rows(paths.index("split"), COLUMNS, split_rows(split))
     write_rows(paths.index("unserved"), UNSERVED_COLUMNS, plan.unserved)
     _ = plan.runs  # a study that cannot be trained is refused here, in one line
     return plan
 
 
-def _split(study: Study, sessions: list[Session], table: Path) -> Split:
+def _split(study: Study, sessions: Iterable[Session], table: Path) -> Split:
     groups = {session.participant: session.group for session in sessions if session.available}
     folds = fold_count(study.split)
     if study.split.file is not None:

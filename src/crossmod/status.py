@@ -106,10 +106,15 @@ def guarded(stage: str, session: str, work: Callable[[], Status]) -> Status:
     except CrossmodError as error:
         status = Status(stage=stage, session=session, verdict="failed", reason=str(error))
     if status.ok:
-        log.info("%s done (%.1f s)", session, time.monotonic() - began)
+        log_done(stage, session, began)
     else:
         log.warning("%s left out: %s", session, status.reason)
     return status
+
+
+def log_done(stage: str, session: str, began: float) -> None:
+    """Tell that a stage is done with a session, and the seconds since `began` (monotonic)."""
+    log.info("%s: %s done (%.1f s)", session, stage, time.monotonic() - began)
 
 
 def write_batch(path: Path | str, statuses: Iterable[Status]) -> None:

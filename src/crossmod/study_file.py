@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from crossmod.checking import first_fault
 from crossmod.config import Study
 from crossmod.errors import ConfigError
+from crossmod.paths import DEFAULT_STUDY
 
 DATA_DIR_VARIABLE = "CROSSMOD_DATA_DIR"
-DEFAULT_STUDY = Path("config/config.yaml")
 
 
 def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Study:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from crossmod.methods import declaration, method_names
 from crossmod.planning import Plan
-from crossmod.text import text_table
+from crossmod.text import counted, grouped, some, text_table
 
 
 def index_text(plan: Plan) -> str:
@@ -23,9 +24,11 @@ def index_text(plan: Plan) -> str:
     lines = [
         f"{study.study}: {people} in {paths.data}",
         text_table(["modality", *states], rows),
+        f"annotations: {_annotations(plan)}",
         "split: "
         + ", ".join(f"{n} {role} (fold {fold})" for (fold, role), n in sorted(roles.items())),
     ]
+    lines += _lines((remark.text, remark.path or remark.participant) for remark in plan.remarks)
     lines += [
         f"excluded: {session.key}: {session.excluded}"
         for session in plan.sessions.values()
@@ -37,12 +40,29 @@ def index_text(plan: Plan) -> str:
         if scan.status == "excluded"
     ]
     lines += [
-        f"unserved: {row['session_key']} {row['modality']}: {row['reason']}"
-        for row in plan.unserved
+        f"excluded: {key} {kind} annotation: {path.name}: {reason}"
+        for key, session in plan.sessions.items()
+        for kind, path, reason in session.unusable
     ]
+    lines += _lines(
+        (f"unserved: {row['modality']}, {row['reason']}", row["session_key"])
+        for row in plan.unserved
+    )
     lines += [f"skipped: {model} for {task}: {why}" for (task, model), why in plan.skipped.items()]
     lines.append(f"tables: {paths.index('scans').parent}")
     return "\n".join(lines)
+
+
+def _annotations(plan: Plan) -> str:
+    """How many masks and label maps there are; one that serves many sessions counts once."""
+    files = {note for session in plan.sessions.values() for note in session.annotations}
+    counts = Counter(kind for kind, _ in files)
+    return f"{counted(counts['brain'], 'brain mask')}, {counted(counts['lesion'], 'lesion map')}"
+
+
+def _lines(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for everything of which the same is said."""
+    return [f"{saying}: {some(names)}" for saying, names in grouped(pairs).items()]
 
 
 def methods_text() -> str:

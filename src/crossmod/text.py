@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
+
+S = TypeVar("S", bound=Hashable)
 
 
 def text_table(
@@ -26,6 +29,20 @@ def text_table(
 def counted(number: int, word: str) -> str:
     """`1 subject`, `2 subjects`."""
     return f"{number} {word}{'s' * (number != 1)}"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few of many: `a, b, c and 12 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def grouped(pairs: Iterable[tuple[S, str]]) -> dict[S, list[str]]:
+    """Names by what is said of them, from pairs of saying and name, in order."""
+    names: dict[S, list[str]] = {}
+    for saying, name in pairs:
+        names.setdefault(saying, []).append(name)
+    return names
 
 
 def listed(names: Sequence[str]) -> str:

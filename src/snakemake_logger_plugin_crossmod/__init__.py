@@ -74,8 +74,8 @@ class LogHandler(LogHandlerBase):
         own = not (settings.dryrun or settings.verbose)
         self._silent = Quietness.ALL in quiet
         self._own = own and not self._silent and Quietness.PROGRESS not in quiet
-        terminal = self._stream.isatty() and self._snakemake.can_color_tty()
-        self._line = StatusLine(self._stream, over=terminal)
+        self._terminal = self._stream.isatty() and self._snakemake.can_color_tty()
+        self._line = StatusLine(self._stream, over=self._writes_over)
         self._rules: dict[int, str] = {}
         self._names: dict[int, str] = {}
         self._failed: list[str] = []
@@ -203,7 +203,6 @@ class LogHandler(LogHandlerBase):
             progress.start(job, rule, now, run=run, threads=threads)
             self._rules[job] = rule
         self._names[job] = " ".join([rule, *wildcards.values()])
-        self._line.over_allowed = not any(name in TALKING for name in self._rules.values())
         self._show(now)
 
     def _job_failed(self, facts: dict[str, Any]) -> None:
@@ -223,6 +222,10 @@ class LogHandler(LogHandlerBase):
     def _show(self, now: float, ended: str | None = None) -> None:
         if self._progress is not None and self._progress.total:
             self._line.show(self._progress.text(now, ended), now, at_once=ended is not None)
+
+    def _writes_over(self) -> bool:
+        """Whether nobody else writes to the terminal now."""
+        return self._terminal and not any(rule in TALKING for rule in self._rules.values())
 
     def _say(self, text: str, *, stamp: bool = True) -> None:
         self._line.clear()

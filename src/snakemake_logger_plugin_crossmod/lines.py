@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -19,20 +20,19 @@ class StatusLine:
     ----------
     stream : text stream
         Where it is written.
-    over : bool
-        Whether the stream is a terminal that can be written over.
+    over : callable
+        Whether the stream is a terminal that can be written over now; asked whenever that counts.
     """
 
-    def __init__(self, stream: TextIO, *, over: bool) -> None:
+    def __init__(self, stream: TextIO, *, over: Callable[[], bool]) -> None:
         self._stream, self._over = stream, over
-        self.over_allowed = True
         self.shown = float("-inf")
         self._open = False
 
     @property
     def over(self) -> bool:
         """Whether the line is written over now."""
-        return self._over and self.over_allowed
+        return self._over()
 
     def show(self, text: str, now: float, *, at_once: bool = False) -> None:
         """Show a text, unless another was shown a moment ago."""

@@ -184,10 +184,21 @@ def test_the_tutorial_prints_what_it_says(printed: Printed, root) -> None:
     assert len(missing) == 2
 
 
-def test_the_line_to_add_is_the_line_that_the_shell_adds() -> None:
+def test_the_shell_adds_the_line_to_add_and_the_page_undoes_it(tmp_path: Path) -> None:
     page = TUTORIAL[1]
-    (line,) = [block.text.strip() for block in blocks_of(page) if block.language == "yaml"]
-    assert any(line in command for command in commands_of(page))
+    (line,) = [block.text for block in blocks_of(page) if block.language == "yaml"]
+    (tmp_path / "config").mkdir()
+    study = Path(shutil.copy(ROOT / "config/config.yaml", tmp_path / "config"))
+    before = study.read_text()
+    commands = [c for c in commands_of(page) if c.startswith(("echo", "sed"))]
+    subprocess.run(["bash", "-ec", "\n".join(commands)], cwd=tmp_path, check=True)
+    after = study.read_text().splitlines(keepends=True)
+    place = after.index(line)
+    assert after[place - 1].startswith("  pix2pix:")
+    assert "".join(after[:place] + after[place + 1 :]) == before
+    (undo,) = re.findall(r"`(mv \S+ \S+)`", page.read_text())
+    subprocess.run(undo.split(), cwd=tmp_path, check=True)
+    assert study.read_text() == before
 
 
 def jobs(text: str) -> dict[str, int]:

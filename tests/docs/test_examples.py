@@ -11,7 +11,10 @@ import yaml
 
 import crossmod
 from crossmod.errors import ConfigError
+from crossmod.paths import raw_scan
+from crossmod.planning import make_plan
 from crossmod.study_file import parse_study
+from tests.conftest import write_scan
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of, relative
 
 MINIMAL = {
@@ -70,3 +73,25 @@ def test_pages_outside_the_site_link_to_files_that_exist(name: str) -> None:
     assert links or name.startswith("config")
     for link in links:
         assert link.startswith("https://") or (page.parent / Path(link)).is_file(), link
+
+
+def test_the_study_of_the_page_on_own_scans_runs_as_it_is_and_with_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = next(b.text for b in blocks_of(ROOT / "docs/how-to/own-data.md") if "study:" in b.text)
+    people = [f"sub-{number:02d}" for number in (*range(1, 12), 30, 31)]
+    for key in [*people, "sub-12_ses-2", "sub-12_ses-1"]:
+        for modality in ("T1w", "T2w", "FLAIR"):
+            write_scan(tmp_path / "raw" / raw_scan(key, modality))  # type: ignore[arg-type]
+    rows = ["participant_id\tgroup", *(f"{name}\ta" for name in (*people, "sub-12"))]
+    (tmp_path / "raw/participants.tsv").write_text("\n".join(rows) + "\n")
+    for name, content in (
+        ("as-it-is", text),
+        ("options", re.sub(r"^(\s+)# (?=  |\w+:)", r"\1", text, flags=re.MULTILINE)),
+    ):
+        study = {**yaml.safe_load(content), "data_dir": "raw", "study": name}
+        plan = make_plan(parse_study(study, "the page"))
+        assert bool(study["dataset"].get("exclude")) == (name == "options")
+        assert ("sub-30", 0) in plan.split
+        assert (plan.split["sub-30", 0] == "external") == (name == "options")

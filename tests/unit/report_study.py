@@ -196,6 +196,9 @@ class StudyMaker:
         columns = ("participant_id", "session_key", "group", "status", "reason")
         write_rows(index / "sessions.tsv", columns, sessions)
         write_rows(index / "split.tsv", ("participant_id", "fold", "role"), split)
+        lone = {"participant_id": "sub-98", "remark": "no scan in the folder"}
+        rows = [lone] if self.shape.faults else []
+        write_rows(index / "remarks.tsv", ("participant_id", "path", "remark"), rows)
         lost = {"session_key": self.people[-1], "modality": "T2w", "reason": "no task makes T2w"}
         rows = [lost] if self.shape.faults else []
         write_rows(index / "unserved.tsv", ("session_key", "modality", "reason"), rows)

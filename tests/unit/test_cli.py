@@ -12,8 +12,10 @@ import pytest
 
 from crossmod.cli import main, make_parser
 from crossmod.config import PhantomSettings
+from crossmod.io import write_image
 from crossmod.status import Status, guarded
 from tests.conftest import write_scan
+from tests.unit.heads import make_head
 
 STAGES = {
     "index", "estimate", "describe", "doctor", "headline", "methods", "phantom", "preprocess",
@@ -127,7 +129,7 @@ def test_the_sessions_of_a_batch_are_counted(tmp_path, monkeypatch, capsys, capl
     said = [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
     assert said[:3] == [
         "2 sessions with m.pt",
-        "1 of 2: sub-1 done (0.0 s), about 5 s left",
+        "1 of 2: sub-1: synthesize done (0.0 s), about 5 s left",
         "2 of 2: sub-2 left out: empty",
     ]
     guarded("preprocess", "sub-3", lambda: Status("preprocess", "sub-3", "failed", "dark"))
@@ -231,6 +233,20 @@ def test_a_bad_scan_is_a_status_with_its_reason_and_exit_code_0(tmp_path, capsys
     assert status["verdict"] == "failed"
     assert "is damaged" in status["reason"]
     assert "left out" in capsys.readouterr().err
+
+
+def test_a_damaged_scan_beside_the_reference_is_told_on_screen(tmp_path, capsys) -> None:
+    head, _ = make_head(skull=False)
+    write_image(tmp_path / "t1.nii.gz", head)
+    damaged = write_scan(tmp_path / "flair.nii.gz", shape=(30, 30, 30))
+    damaged.write_bytes(damaged.read_bytes()[:-3000])
+    scans = [f"--scan=T1w={tmp_path}/t1.nii.gz", f"--scan=FLAIR={damaged}"]
+    settings = ["--settings", '{"bias_field": "none", "registration": "none"}']
+    out = ["--output-dir", str(tmp_path / "out")]
+    assert main(["preprocess", "--session", "sub-01", *scans, *settings, *out]) == 0
+    said = capsys.readouterr().err
+    assert "sub-01: FLAIR left out: flair.nii.gz is damaged" in said
+    assert "sub-01: preprocess done" in said
 
 
 def test_an_unknown_modality_is_refused_by_the_parser(capsys) -> None:

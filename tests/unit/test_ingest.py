@@ -1,10 +1,15 @@
 import pytest
 
+from crossmod.config import Study
 from crossmod.errors import InputError
-from crossmod.ingest.index import annotation_rows, index_study, scan_rows
-from crossmod.ingest.names import annotation_of, modality_of
+from crossmod.ingest.index import Session, annotation_rows, index_study, scan_rows
+from crossmod.ingest.names import annotation_of, modality_of, why_no_scan
 
 THREE = ["T1w", "T2w", "FLAIR"]
+
+
+def sessions_of(study: Study) -> list[Session]:
+    return list(index_study(study).sessions.values())
 
 
 @pytest.mark.parametrize(
@@ -28,6 +33,11 @@ def test_names_say_the_modality(name: str, modality: str | None) -> None:
         ("sub-1_desc-brain_mask.nii.gz", "brain"),
         ("sub-1_space-T1w_label-tumour_desc-auto_dseg.nii.gz", "lesion"),
         ("sub-1_label-lesion_mask.nii.gz", "lesion"),
+        ("sub-1_label-lesions_mask.nii.gz", "lesion"),
+        ("sub-1_label-Tumor_dseg.nii.gz", "lesion"),
+        ("sub-1_label-tumors_dseg.nii.gz", "lesion"),
+        ("sub-1_label-tumours_dseg.nii.gz", "lesion"),
+        ("sub-1_label-plaque_mask.nii.gz", None),
         ("sub-1_label-lesionchange_mask.nii.gz", None),
         ("sub-1_desc-braintruth_mask.nii.gz", None),
         ("sub-1_desc-brain_T1w.nii.gz", None),
@@ -42,7 +52,7 @@ def test_index_tells_present_missing_and_excluded(bids, study_of) -> None:
     (root / "sub-01/anat/sub-01_run-2_T2w.nii.gz").write_bytes(b"x")
     (root / "sub-02/anat/sub-02_T2w.nii.gz").write_bytes(b"")
     study = study_of(root, dataset={"name": "tiny", "exclude": {"sub-03_ses-1": "moved"}})
-    rows = {(r["session_key"], r["modality"]): r for r in scan_rows(index_study(study), root)}
+    rows = {(r["session_key"], r["modality"]): r for r in scan_rows(sessions_of(study), root)}
     assert rows["sub-01", "T1w"]["status"] == "present"
     assert rows["sub-01", "T1w"]["path"] == "sub-01/anat/sub-01_T1w.nii.gz"
     assert "2 files claim to be T2w" in rows["sub-01", "T2w"]["reason"]
@@ -56,7 +66,7 @@ def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None
     mask = root / "derivatives/masks/sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(b"x")
-    sessions = index_study(study_of(root))
+    sessions = sessions_of(study_of(root))
     assert [s.annotations for s in sessions] == [(("brain", mask),), (("brain", mask),)]
 
 
@@ -70,7 +80,7 @@ def test_manifest_of_any_names(bids, study_of) -> None:
     ]
     table.write_text("\n".join(lines) + "\n")
     chosen = {"name": "m", "layout": "manifest", "manifest": "scans.tsv"}
-    (session,) = index_study(study_of(root, dataset=chosen, split={"stratify": "site"}))
+    (session,) = sessions_of(study_of(root, dataset=chosen, split={"stratify": "site"}))
     assert (session.key, session.group, session.available) == ("sub-01_ses-1", "A", ("T1w",))
     assert session.annotations[0][0] == "lesion"
     table.write_text("\n".join([*lines, "01\t1\tT9\tx\tA"]) + "\n")
@@ -118,7 +128,7 @@ def test_an_annotation_that_cannot_be_opened_is_left_out_with_its_reason(bids, s
     link = root / "derivatives/masks/sub-01/anat/sub-01_label-lesion_mask.nii.gz"
     link.parent.mkdir(parents=True)
     link.symlink_to("not-fetched")
-    sessions = index_study(study_of(root))
+    sessions = sessions_of(study_of(root))
     assert sessions[0].annotations == ()
     (row,) = annotation_rows(sessions, root)
     assert (row["status"], row["reason"]) == ("excluded", "No such file or directory")
@@ -127,7 +137,7 @@ def test_an_annotation_that_cannot_be_opened_is_left_out_with_its_reason(bids, s
 def test_dates_are_sessions_and_leftovers_are_no_subjects(bids, study_of) -> None:
     root = bids({"sub-01_ses-2020-01-05": THREE})
     (root / "sub-01_old" / "anat").mkdir(parents=True)
-    (session,) = index_study(study_of(root))
+    (session,) = sessions_of(study_of(root))
     assert session.key == "sub-01_ses-2020-01-05"
 
 
@@ -138,8 +148,47 @@ def test_an_unknown_stratum_is_refused(bids, study_of) -> None:
 
 
 def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="none: does not exist"):
         index_study(study_of(tmp_path / "none"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: is no folder"):
+        index_study(study_of(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no scans"):
         index_study(study_of(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("sub-1_T1W.nii.gz", "ends on T1W instead of T1w"),
+        ("sub-1_flair.nii", "ends on flair instead of FLAIR"),
+        ("sub-1_T1.nii.gz", "ends on none of T1w, T2w, FLAIR, PDw, ct, CT, pet"),
+        ("sub-1_T1w.NII.GZ", "no .nii or .nii.gz file"),
+        ("sub-1_T1w.mgz", "no .nii or .nii.gz file"),
+    ],
+)
+def test_images_that_cannot_be_placed_are_remarked_on(name, why, bids, study_of) -> None:
+    root = bids({"sub-1": THREE})
+    (root / "sub-1/anat" / name).touch()
+    (remark,) = index_study(study_of(root)).remarks
+    assert (remark.participant, remark.path) == ("sub-1", f"sub-1/anat/{name}")
+    assert why in remark.text
+
+
+@pytest.mark.parametrize("name", ["sub-1_T1w.json", "sub-1_scans.tsv", "README"])
+def test_sidecars_are_not_remarked_on(name: str) -> None:
+    assert why_no_scan(name) is None
+
+
+def test_participants_without_scans_are_remarked_on(bids, study_of) -> None:
+    root = bids({"sub-1": THREE, "sub-2": [], "sub-3": THREE})
+    for folder in ("sub-4/anat", "sub-3_old/anat"):
+        (root / folder).mkdir(parents=True)
+    said = {remark.participant: remark.text for remark in index_study(study_of(root)).remarks}
+    assert set(said) == {"sub-2", "sub-4", "sub-3_old"}
+    assert said["sub-2"] == "in participants.tsv, but without a folder"
+    assert said["sub-4"] == "no scan in the folder"
+    assert "folder's name" in said["sub-3_old"]
+    chosen = study_of(root, dataset={"name": "t", "include": ["sub-1"]})
+    assert not index_study(chosen).remarks

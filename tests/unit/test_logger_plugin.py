@@ -109,8 +109,23 @@ def test_a_terminal_gets_one_line_written_over_but_not_beside_a_training(monkeyp
     study.begin(2, "preprocess", session="sub-2")
     study.begin(3, "train", run="a")
     assert study.stream.getvalue().endswith("\n")
+    shown = study.stream.getvalue()
+    study.begin(4, "preprocess", session="sub-3")
+    assert "\r" not in study.stream.getvalue().removeprefix(shown)
     study.end(3)
     assert study.stream.getvalue().splitlines()[-1].endswith("train 1/1")
+
+
+def test_the_line_is_written_over_again_once_the_last_training_has_ended(monkeypatch) -> None:
+    """Before any other job begins: the line would stay as it is until then."""
+    study = Study(Terminal(), monkeypatch)
+    study.plan(train=1, synthesize=1)
+    study.begin(1, "train", run="a")
+    study.begin(2, "synthesize", run="b", batch="000")
+    study.end(1)
+    shown = study.stream.getvalue()
+    study.handler._show(1e9)
+    assert study.stream.getvalue().removeprefix(shown).startswith("\r\033[K1 of 2 jobs")
 
 
 def test_a_failed_job_shows_the_end_of_its_log_and_is_named_again_at_the_end(
@@ -178,7 +193,7 @@ def test_cores_that_one_job_takes_whole_leave_one_slot(monkeypatch) -> None:
 
 def test_lines_on_a_file_are_some_seconds_apart(monkeypatch) -> None:
     stream = io.StringIO()
-    line = StatusLine(stream, over=False)
+    line = StatusLine(stream, over=lambda: False)
     for now in (0.0, 1.0, 4.9, 5.0, 6.0):
         line.show(str(now), now)
     line.show("end", 6.1, at_once=True)

@@ -27,7 +27,7 @@ def paths() -> StudyPaths:
 def all_outputs(paths: StudyPaths) -> list[Path]:
     preprocessed = paths.preprocessed("sub-01_ses-2")
     run = paths.run(paths.run_id("T1w-to-FLAIR", "unet", 0, 3))
-    tables = ("scans", "sessions", "annotations", "split", "unserved")
+    tables = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
     return [
         paths.derivatives / "dataset.json",
         preprocessed.status,
@@ -71,7 +71,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 30
+    assert len(lines) == len(outputs) == 31
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:

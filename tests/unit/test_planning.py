@@ -42,6 +42,13 @@ def test_a_session_without_target_is_filled_but_not_trained_on(bids, study_of) -
     assert all(row["session_key"] != "sub-90" for row in plan.unserved)
 
 
+def test_what_is_excluded_by_hand_is_not_called_unserved(bids, study_of) -> None:
+    root = bids({**many(10), "sub-91": ["T1w"]})
+    dataset = {"name": "tiny", "exclude": {"sub-01": "moved"}}
+    keys = {row["session_key"] for row in make_plan(study_of(root, dataset=dataset)).unserved}
+    assert keys == {"sub-91"}
+
+
 def test_a_new_subject_changes_no_batch_but_the_last(bids, study_of) -> None:
     root = bids(many(20))
     study = study_of(root, batch=2)

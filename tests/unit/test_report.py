@@ -161,7 +161,8 @@ def test_every_score_table_names_its_protocol(text: str, page: Page) -> None:
 def test_says_what_was_left_out_and_why(page: Page) -> None:
     rows = {tuple(cells) for _, cells in page.rows}
     assert ("sub-04 T2w", "empty file") in rows
-    assert ("sub-14 T2w", "no task makes T2w") in rows
+    assert ("T2w of sub-14", "no task makes T2w") in rows
+    assert ("sub-98", "no scan in the folder") in rows
     assert ("sub-02", "no acquired FLAIR") in rows
     failed = [cells for _, cells in page.rows if cells[:1] == ["sub-03"]]
     assert [cells[1] for cells in failed] == ["preprocess"]

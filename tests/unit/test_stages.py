@@ -5,6 +5,7 @@ import re
 import pytest
 
 from crossmod.cli import main
+from crossmod.description import description_text
 from crossmod.estimate import _clock, disk_bytes, job_seconds
 from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
@@ -12,15 +13,25 @@ from crossmod.planning import make_plan
 from crossmod.progress import read_expectation
 from crossmod.stages import benchmark_files, model_costs, report_request
 from crossmod.summary_text import index_text
-from crossmod.text import text_table
+from crossmod.text import some, text_table
+from tests.conftest import write_scan
 
 THREE = ["T1w", "T2w", "FLAIR"]
 
 
 def test_clock_reads_like_a_clock() -> None:
     assert [_clock(s) for s in (0, 59.6, 61, 3600, 3725)] == [
-        "0:00", "1:00", "1:01", "1:00:00", "1:02:05"
+        "0:00:00", "0:01:00", "0:01:01", "1:00:00", "1:02:05"
     ]  # fmt: skip
+
+
+def test_long_lists_are_cut() -> None:
+    assert [some(list("abcde"[:n])) for n in (0, 1, 3, 5)] == [
+        "",
+        "a",
+        "a, b, c",
+        "a, b, c and 2 more",
+    ]
 
 
 def test_tables_are_aligned() -> None:
@@ -57,7 +68,11 @@ def test_a_measured_training_replaces_the_one_computed(bids, study_of, tmp_path,
     text = capsys.readouterr().out
     assert "1:06:40" in text
     # However many cores there are, that training runs on its own.
-    assert re.search(r"\(1:0\d:\d\d on the \d+ cores here\)", text)
+    assert re.search(r"core time 1:\d\d:\d\d \(1:0\d:\d\d on the \d+ cores here\)", text)
+    header = next(line for line in text.splitlines() if line.startswith("model"))
+    assert re.findall(r"(?:million|TFLOP|GB|h:mm:ss)", header) == [
+        "million", "TFLOP", "GB", "h:mm:ss"
+    ]  # fmt: skip
 
 
 def test_the_disk_space_grows_with_subjects_and_voxels(bids, study_of) -> None:
@@ -101,7 +116,31 @@ def test_the_index_is_told_in_words(bids, study_of) -> None:
     text = index_text(make_plan(study))
     assert "8 subjects, 8 sessions" in text
     assert "excluded: sub-3: moved" in text
-    assert "unserved: sub-7 FLAIR: lacks the source T2w" in text
+    assert "unserved: FLAIR, lacks the source T2w: sub-7\n" in text
+    assert "annotations: 0 brain masks, 0 lesion maps\n" in text
+
+
+def test_long_lists_of_the_index_are_one_line(bids, study_of) -> None:
+    few = {f"sub-{i}": THREE for i in range(10, 18)}
+    root = bids({**few, **{f"sub-{i}": ["T1w", "PDw"] for i in range(30, 45)}})
+    for number in range(30, 45):
+        write_scan(root / f"sub-{number}/anat/sub-{number}_T2W.nii.gz")
+    write_scan(root / "derivatives/masks/sub-10/anat/sub-10_desc-brain_mask.nii.gz")
+    plan = make_plan(study_of(root))
+    lines = index_text(plan).splitlines()
+    assert "annotations: 1 brain mask, 0 lesion maps" in lines
+    wrong = [line for line in lines if "T2W instead of T2w" in line]
+    first = ", ".join(f"sub-{i}/anat/sub-{i}_T2W.nii.gz" for i in (30, 31, 32))
+    assert wrong == [f"not used, the name ends on T2W instead of T2w: {first} and 12 more"]
+    unserved = [line for line in lines if line.startswith("unserved")]
+    assert unserved == [
+        "unserved: T2w, no task of this study makes T2w: sub-30, sub-31, sub-32 and 12 more",
+        "unserved: FLAIR, lacks the source T2w: sub-30, sub-31, sub-32 and 12 more",
+    ]
+    # PDw is there and no task uses it: nobody asked for the eight that are missing.
+    assert {row["modality"] for row in plan.unserved} == {"T2w", "FLAIR"}
+    assert len(read_rows(plan.paths.index("remarks"))) == 15
+    assert "15 sessions lack at least one of T1w, T2w and FLAIR" in description_text(plan)
 
 
 def test_every_model_has_its_size_counted(bids, study_of) -> None:

@@ -428,7 +428,8 @@ def new_scans(tmp_path, use_model, monkeypatch):
     return scans
 
 
-def test_new_scans_give_one_image_and_its_sidecar(tmp_path, new_scans):
+def test_new_scans_give_one_image_and_its_sidecar(tmp_path, new_scans, caplog):
+    caplog.set_level("INFO")
     output, work = tmp_path / "out" / "flair.nii", tmp_path / "work"
     work.mkdir()
     synthesize_scans(tmp_path / "checkpoint.pt", new_scans, output, work)
@@ -438,6 +439,8 @@ def test_new_scans_give_one_image_and_its_sidecar(tmp_path, new_scans):
     np.testing.assert_allclose(image.data, np.where(brain_mask(), value, 0), atol=0.01)
     assert json.loads((tmp_path / "out" / "flair.json").read_text())["Synthetic"] is True
     assert not list(work.iterdir())
+    said = [message.partition(" (")[0] for message in caplog.messages]
+    assert said == ["sub-new: preprocess done", "sub-new: slices done"]
 
 
 def test_new_scans_are_checked_before_any_work(tmp_path, new_scans):

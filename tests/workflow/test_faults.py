@@ -112,7 +112,7 @@ def test_experiments_of_the_study_are_in_table_and_report(finished: Project) -> 
     ("change", "message"),
     [
         (lambda s: s.update(taks=1), "unknown key taks; did you mean 'tasks'"),
-        (lambda s: s.update(data_dir="nowhere"), "nowhere: is no folder"),
+        (lambda s: s.update(data_dir="nowhere"), "nowhere: does not exist"),
         (lambda s: s["models"].update(x={"method": "gan"}), "unknown method 'gan'"),
         (lambda s: s.update(tasks=[]), "tasks"),
     ],

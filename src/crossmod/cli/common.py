@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from crossmod.errors import InputError
 from crossmod.locks import stage_lock
+from crossmod.paths import DEFAULT_STUDY
 from crossmod.progress import duration
 
 if TYPE_CHECKING:
     from crossmod.config import Study
 
 Arguments = argparse.Namespace
-DEFAULT_STUDY = "config/config.yaml"
 log = logging.getLogger(__name__)
 
 
@@ -116,7 +116,7 @@ def add_study(parser: argparse.ArgumentParser, *, needed: bool = False) -> None:
         parser.add_argument(
             "study",
             nargs="?",
-            default=DEFAULT_STUDY,
+            default=str(DEFAULT_STUDY),
             metavar="STUDY",
             help=f"study file (default: {DEFAULT_STUDY})",
         )

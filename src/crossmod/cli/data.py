@@ -125,7 +125,9 @@ def _preprocess(arguments: Arguments) -> None:
         if not path.exists():
             raise InputError(path, "does not exist", "check the path")
     with stage(f"{arguments.session}: {', '.join(scans)}", paths.status):
-        run(paths, scans, annotations, settings)
+        status = run(paths, scans, annotations, settings)
+        for note in status.details.get("notes", ()):
+            log.warning("%s: %s", arguments.session, note)
 
 
 def _slices(arguments: Arguments) -> None:

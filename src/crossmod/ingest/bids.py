@@ -9,8 +9,8 @@ from pathlib import Path
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
-from crossmod.ingest.names import Found, annotation_of, modality_of
-from crossmod.paths import session_key
+from crossmod.ingest.names import Found, Remark, annotation_of, modality_of, why_no_scan
+from crossmod.paths import session_key, split_key
 
 FOLDERS = ("anat", "ct", "pet")
 LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
@@ -19,7 +19,8 @@ LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits;
 def find(root: Path) -> Found:
     """Find scans by name; nothing is opened but participants.tsv.
 
-    Folders such as `sub-01_old` are no subjects and are passed over.
+    Folders such as `sub-01_old` are no subjects; they, images that are no scans and subjects
+    without any scan are remarked on.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def find(root: Path) -> Found:
         If the folder does not exist or holds no subject.
     """
     if not root.is_dir():
-        raise InputError(root, "is no folder", "set data_dir to the folder of the raw data")
+        problem = "is no folder" if root.exists() else "does not exist"
+        raise InputError(root, problem, "set data_dir to the folder of the raw data")
     found = Found(participants=_participants(root))
     for participant, session, path in _files(root):
         modality = modality_of(path.name)
@@ -40,10 +42,13 @@ def find(root: Path) -> Found:
             key = session_key(participant, session)
             found.scans.setdefault((key, modality), []).append(path)
             found.participants.setdefault(participant, {})
+        elif why := why_no_scan(path.name):
+            found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), why))
     if not found.scans:
         problem = "holds no scans named like sub-01/anat/sub-01_T1w.nii.gz"
         raise InputError(root, problem, "check data_dir and dataset.layout")
     _annotations(root, found)
+    found.remarks += _without_scans(root, found)
     return found
 
 
@@ -52,6 +57,23 @@ def _participants(root: Path) -> dict[str, dict[str, str]]:
     if not table.is_file():
         return {}
     return {row["participant_id"]: row for row in read_rows(table, ("participant_id",))}
+
+
+def _without_scans(root: Path, found: Found) -> list[Remark]:
+    """Folders and lines of participants.tsv that no scan belongs to."""
+    with_scans = {split_key(key)[0] for key, _ in found.scans}
+    remarks = []
+    folders = _subfolders(root, "sub-")
+    for name in folders:
+        if not LABEL.fullmatch(name):
+            text = "not used, the folder's name is not sub- with letters and digits"
+            remarks.append(Remark(name, name, text))
+        elif name not in with_scans:
+            remarks.append(Remark(name, name, "no scan in the folder"))
+    listed = [name for name in found.participants if name not in (*with_scans, *folders)]
+    return remarks + [
+        Remark(name, "", "in participants.tsv, but without a folder") for name in listed
+    ]
 
 
 def _annotations(root: Path, found: Found) -> None:
@@ -84,6 +106,9 @@ def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:
 
 
 def _folders(root: Path, prefix: str) -> list[Path]:
+    return [root / name for name in _subfolders(root, prefix) if LABEL.fullmatch(name)]
+
+
+def _subfolders(root: Path, prefix: str) -> list[str]:
     with os.scandir(root) as entries:
-        names = [e.name for e in entries if e.name.startswith(prefix) and e.is_dir()]
-    return [root / name for name in sorted(names) if LABEL.fullmatch(name)]
+        return sorted(e.name for e in entries if e.name.startswith(prefix) and e.is_dir())

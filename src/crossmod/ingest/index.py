@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +10,14 @@ from typing import Literal
 from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.ingest import bids, manifest
-from crossmod.ingest.names import Found
+from crossmod.ingest.names import Found, Remark
 from crossmod.paths import StudyPaths, raw_scan, split_key
 from crossmod.settings import MODALITIES, Modality
 
 ScanStatus = Literal["present", "missing", "excluded"]
 SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
 SESSION_COLUMNS = ("participant_id", "session_key", "group", "status", "reason")
+REMARK_COLUMNS = ("participant_id", "path", "remark")
 ANNOTATION_COLUMNS = ("session_key", "kind", "status", "reason", "path")
 
 
@@ -60,8 +62,16 @@ class Session:
         return path
 
 
-def index_study(study: Study) -> list[Session]:
-    """Index of a study's data set, sorted by session key.
+@dataclass(frozen=True)
+class Index:
+    """Sessions by key, sorted, and what was found beside them."""
+
+    sessions: dict[str, Session]
+    remarks: tuple[Remark, ...]
+
+
+def index_study(study: Study) -> Index:
+    """Index of a study's data set.
 
     Scans are judged by name and size only; what is wrong inside a file is found where it is read.
 
@@ -89,7 +99,9 @@ def index_study(study: Study) -> list[Session]:
         sessions.append(Session(key, group, reason, scans, usable, bad))
     _check_names(study, {session.key for session in sessions})
     _check_stratum(study, found)
-    return sessions
+    people = study.dataset.include
+    remarks = [r for r in found.remarks if people is None or r.participant in people]
+    return Index({session.key: session for session in sessions}, tuple(remarks))
 
 
 def find(study: Study) -> Found:
@@ -122,9 +134,8 @@ def _planned_phantom(study: Study, root: Path) -> Found:
 
 def _wanted(study: Study, found: Found) -> list[Modality]:
     """Modalities of the table: those of the tasks, and what else is there and processed."""
-    needed = {m for task in study.tasks for m in (*task.sources, task.target)}
     present = {m for _, m in found.scans} & set(study.preprocess.modalities)
-    return [m for m in MODALITIES if m in needed | present]
+    return [m for m in MODALITIES if m in present.union(study.task_modalities)]
 
 
 def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
@@ -182,7 +193,7 @@ def _check_names(study: Study, keys: set[str]) -> None:
             raise InputError(where, problem, "check the spelling (sub-01 or sub-01_ses-2)")
 
 
-def scan_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
+def scan_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
     """Rows of scans.tsv; paths are relative to the data folder where they lie in it."""
     return [
         {
@@ -198,7 +209,15 @@ def scan_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
     ]
 
 
-def session_rows(sessions: list[Session]) -> list[dict[str, str]]:
+def remark_rows(remarks: Iterable[Remark]) -> list[dict[str, str]]:
+    """Rows of remarks.tsv."""
+    return [
+        {"participant_id": remark.participant, "path": remark.path, "remark": remark.text}
+        for remark in remarks
+    ]
+
+
+def session_rows(sessions: Iterable[Session]) -> list[dict[str, str]]:
     """Rows of sessions.tsv."""
     return [
         {
@@ -212,7 +231,7 @@ def session_rows(sessions: list[Session]) -> list[dict[str, str]]:
     ]
 
 
-def annotation_rows(sessions: list[Session], root: Path) -> list[dict[str, str]]:
+def annotation_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
     """Rows of annotations.tsv."""
     return [
         {

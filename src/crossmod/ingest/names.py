@@ -24,6 +24,29 @@ _LESION = re.compile(r"_label-(lesions?|tumou?rs?)(_|$)", re.IGNORECASE)
 _BRAIN = re.compile(r"_desc-brain(_|$)")
 
 
+# Endings of images, in any case; what else lies beside scans are sidecars.
+_IMAGES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".nrrd", ".mha", ".dcm")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a reader came across and could not use.
+
+    Attributes
+    ----------
+    participant : str
+        `sub-01`, or the name of the folder that is none.
+    path : str
+        File or folder relative to the data folder; empty for a line of participants.tsv.
+    text : str
+        Why it is not used; the same words for the same fault.
+    """
+
+    participant: str
+    path: str
+    text: str
+
+
 @dataclass
 class Found:
     """What a reader found.
@@ -36,11 +59,14 @@ class Found:
         More than one path means that the name is ambiguous.
     annotations : list of (session key, kind, path)
         Brain masks and lesion labels made by others.
+    remarks : list of Remark
+        What looks like a scan or a participant, and is none to the reader.
     """
 
     participants: dict[str, dict[str, str]] = field(default_factory=dict)
     scans: dict[tuple[str, Modality], list[Path]] = field(default_factory=dict)
     annotations: list[tuple[str, Kind, Path]] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def stem(name: str) -> str | None:
@@ -61,6 +87,20 @@ def modality_of(name: str) -> Modality | None:
     if modality == "T1w" and any(entity.startswith("ce-") for entity in entities):
         return "T1ce"
     return modality
+
+
+def why_no_scan(name: str) -> str | None:
+    """Why a file without a modality is not used; None if it does not look like a scan."""
+    if not name.lower().endswith(_IMAGES):
+        return None
+    base = stem(name)
+    if base is None:
+        return "not used, no .nii or .nii.gz file"
+    ending = base.rsplit("_", 1)[-1]
+    near = next((known for known in _SUFFIXES if known.lower() == ending.lower()), None)
+    if near:
+        return f"not used, the name ends on {ending} instead of {near}"
+    return f"not used, the name ends on none of {', '.join(_SUFFIXES)}"
 
 
 def annotation_of(name: str) -> Kind | None:

@@ -175,26 +175,45 @@ def curve_plot(runs: Sequence[RunFiles], models: Sequence[Model], task: Task) ->
     if not curves:
         return None
     names = [model.name for model in models if any(run.model == model.name for run, _ in curves)]
-    color = {n: COLORS[i % len(COLORS)] for i, n in enumerate(names)}
+    styles = {name: _line_style(place) for place, name in enumerate(names)}
     validated = [c for c in curves if (c[1]["split"] == "validation").any()]
     trained = [n for n in names if any(r.model == n and _has_losses(t) for r, t in curves)]
-    panels: list[str | None] = [*[None] * bool(validated), *trained]
-    if not panels:
+    if not validated and not trained:
         return None
-    across = min(2, len(panels))
-    down = -(-len(panels) // across)
+    rows = -(-len(trained) // 2)
+    heights = [max(2.75, 0.8 + 0.17 * len(names))] * bool(validated) + [2.75 * rows] * bool(rows)
     with rc_context(STYLE):
-        figure = Figure(figsize=(4.9 * across, 2.75 * down), layout="constrained")
-        grid = figure.subplots(down, across, squeeze=False).ravel()
-        for axes, panel in zip(grid, panels, strict=False):
-            if panel is None:
-                _validation_panel(axes, validated, color)
-            else:
-                _loss_panel(axes, [t for r, t in curves if r.model == panel], panel)
-            axes.set_xlabel("epoch")
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
+        figure = Figure(figsize=(9.8, sum(heights)), layout="constrained")
+        # Apart, so that a legend of long names above leaves the panels below their width.
+        split = figure.subfigures(len(heights), height_ratios=heights, squeeze=False)
+        parts = iter(split.ravel())
+        if validated:
+            _validation_panel(next(parts).subplots(), validated, styles)
+        if trained:
+            grid = next(parts).subplots(rows, 2, squeeze=False).ravel()
+            for axes, name in zip(grid, trained, strict=False):
+                _loss_panel(axes, [t for r, t in curves if r.model == name], name)
+            for axes in grid[len(trained) :]:
+                axes.set_axis_off()
         return svg_picture(figure, f"Training curves of {', '.join(names)} for {task.target}")
+
+
+def _line_style(place: int) -> dict[str, Any]:
+    """Color and dashes of one of many lines; alike only after three rounds of the colors."""
+    dashes = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+    return {"color": COLORS[place % len(COLORS)], "ls": dashes[place // len(COLORS) % 3]}
+
+
+def _finish(axes: Axes) -> None:
+    """Label the epochs; the legend stands beside the curves, where it covers none."""
+    axes.set_xlabel("epoch")
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1, 1.03),
+        frameon=False,
+        fontsize=8,
+        handlelength=2.6,
+    )
 
 
 def _curves(runs: Sequence[RunFiles], task: str) -> list[tuple[RunFiles, pd.DataFrame]]:
@@ -212,7 +231,7 @@ def _has_losses(table: pd.DataFrame) -> bool:
 
 
 def _validation_panel(
-    axes: Axes, curves: Sequence[tuple[RunFiles, pd.DataFrame]], color: dict[str, str]
+    axes: Axes, curves: Sequence[tuple[RunFiles, pd.DataFrame]], styles: dict[str, dict[str, Any]]
 ) -> None:
     name = ""
     seen: set[str] = set()
@@ -227,13 +246,13 @@ def _validation_panel(
             axes.axhline(part["value"].iloc[0], color=GRAY, lw=0.9, ls=(0, (3, 2)), zorder=1)
             once = True
         else:
-            _line(axes, part, color=color[run.model], label=label, marker="o", ms=2.5)
+            _line(axes, part, **styles[run.model], label=label, marker="o", ms=2.5)
     if once:
         axes.plot([], [], color=GRAY, lw=0.9, ls=(0, (3, 2)), label="fitted at once")
     metric = metric_of(name)
     axes.set_title(f"Validation {metric.name} (whole volumes)", fontsize=9.5, loc="left")
     axes.set_ylabel(f"{metric.name} {metric.unit}".strip())
-    axes.legend(frameon=False, fontsize=8)
+    _finish(axes)
 
 
 def _loss_panel(axes: Axes, tables: Sequence[pd.DataFrame], model: str) -> None:
@@ -250,7 +269,7 @@ def _loss_panel(axes: Axes, tables: Sequence[pd.DataFrame], model: str) -> None:
     axes.set_title(f"{model}: training losses", fontsize=9.5, loc="left")
     axes.set_ylabel("loss")
     axes.margins(y=0.08)
-    axes.legend(fontsize=8, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+    _finish(axes)
 
 
 def _line(axes: Axes, part: pd.DataFrame, **style: Any) -> None:

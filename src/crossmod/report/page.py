@@ -118,6 +118,7 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "excluded": records.excluded(study),
         "failures": study.failures,
         "unserved": records.unserved(study),
+        "remarks": records.remarks(study),
         "unscored": [{"what": row["session"], **row} for row in study.unscored],
         "notes": records.notes(study),
         "thumbnails": _thumbnails(study, THUMBNAIL_WIDTH),

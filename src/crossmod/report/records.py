@@ -16,6 +16,7 @@ from crossmod.hashing import SHORT, hash_code, hash_file, hash_settings
 from crossmod.report.costs import duration, measurements
 from crossmod.report.inputs import ROLE_ORDER, StudyFiles, role_of
 from crossmod.report.request import ReportRequest
+from crossmod.text import grouped, some
 
 PACKAGES = (
     *("torch", "lightning-fabric", "antspyx", "numpy", "scipy", "scikit-image", "nibabel"),
@@ -24,6 +25,8 @@ PACKAGES = (
 PER_PANEL = 36
 MOST_SESSIONS = 180
 """Above this the chart of sessions gives way to the table of patterns."""
+MOST_NAMES = 10
+"""More sessions or files with the same reason are only counted; the index tables have them all."""
 MARKS = {
     "present": "present",
     "missing": "missing",
@@ -130,14 +133,21 @@ def excluded(study: StudyFiles) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: row["what"])
 
 
+def remarks(study: StudyFiles) -> list[dict[str, str]]:
+    """What the index came across and could not use: one row for everything with the same reason."""
+    rows = study.index("remarks")
+    names = grouped((row["remark"], row["path"] or row["participant_id"]) for row in rows)
+    return [{"what": some(found, MOST_NAMES), "reason": text} for text, found in names.items()]
+
+
 def unserved(study: StudyFiles) -> list[dict[str, str]]:
-    """Missing modalities that no model can make."""
+    """Missing modalities that no model can make: one row for all sessions with the same reason."""
+    names = grouped(
+        ((row["modality"], row["reason"]), row["session_key"]) for row in study.index("unserved")
+    )
     return [
-        {
-            "what": f"{row['session_key']} {row.get('modality') or row.get('task', '')}",
-            "reason": study.tidy(row["reason"]),
-        }
-        for row in study.index("unserved")
+        {"what": f"{modality} of {some(keys, MOST_NAMES)}", "reason": study.tidy(reason)}
+        for (modality, reason), keys in names.items()
     ]
 
 

@@ -86,7 +86,7 @@ class ReportRequest:
     primary_model : str
         Model of the primary endpoint.
     index : path
-        Folder of scans.tsv, sessions.tsv, split.tsv and unserved.tsv.
+        Folder of scans.tsv, sessions.tsv, remarks.tsv, split.tsv and unserved.tsv.
     tables : path
         Folder of scores.tsv, summary.tsv and comparisons.tsv.
     runs : tuple of RunFiles
