@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from crossmod.errors import ConfigError, ContractError, InputError
 from crossmod.settings import TaskSettings, TrainingSettings
 from crossmod.training import checkpoint, loop
 from crossmod.training.cost import cost
-from crossmod.training.curve import clock
+from crossmod.training.curve import Curve, clock
+from crossmod.training.reading import BatchReader
 from crossmod.training.request import make_contract
 
 TASK = TaskSettings(sources=("T1w", "T2w"), target="FLAIR")
@@ -151,6 +153,34 @@ def test_curve_has_losses_of_each_epoch_and_scores_of_some(
     assert "4 for validation" not in printed
     assert "epoch 5/5: l1 " in printed
     assert "slices/s" in printed
+
+
+@pytest.mark.parametrize("waited_s, told", [(0.0, False), (1e6, True)])
+def test_progress_tells_when_training_waits_for_data(
+    waited_s: float, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = Curve(epochs=1)
+    curve.show(1, slices=4, waited_s=waited_s)
+    assert ("waiting for data" in capsys.readouterr().err) == told
+
+
+def test_the_reader_counts_how_long_training_waits_for_it(
+    stores: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = SliceDataset(stores, TASK, TrainingSettings())
+    read = data.batch
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.05)
+        return read(*arguments)
+
+    monkeypatch.setattr(data, "batch", slow)
+    reader = BatchReader(data, Shuffle(len(data), seed=0, batch_size=2))
+    batches = list(reader.batches(range(3)))
+    assert reader.waited_s >= 3 * 0.05
+    assert all(
+        torch.equal(batch["source"], reader.read(i)["source"]) for i, batch in enumerate(batches)
+    )
 
 
 def test_validation_scores_what_the_checkpoint_makes(

@@ -10,6 +10,7 @@ from crossmod.files import write_text
 
 Row = tuple[int, int, str, str, float]
 MOST_LINES = 40
+MUCH_WAITING = 0.05
 
 
 class Curve:
@@ -34,7 +35,7 @@ class Curve:
         """Keep the values of one split after `epoch` (from 1) and `step`."""
         self.rows += [(epoch, step, split, name, value) for name, value in values.items()]
 
-    def show(self, epoch: int, slices: int) -> None:
+    def show(self, epoch: int, slices: int, waited_s: float = 0.0) -> None:
         """Print the row of `epoch` on standard error; of many epochs only some.
 
         Parameters
@@ -43,6 +44,8 @@ class Curve:
             From 1.
         slices : int
             Slices trained on in this epoch.
+        waited_s : float
+            Seconds spent waiting for data so far; named if they are much.
         """
         self._done += 1
         values = [row for row in self.rows if row[0] == epoch]
@@ -55,6 +58,8 @@ class Curve:
             for _, _, split, name, value in values
         ]
         texts += [f"{slices * self._done / seconds:.3g} slices/s", f"{clock(left)} left"]
+        if waited_s > MUCH_WAITING * seconds:
+            texts.append(f"{waited_s / seconds:.0%} waiting for data")
         line = f"epoch {epoch}/{self.epochs}: {', '.join(texts)}"
         print(line, file=sys.stderr, flush=True)
 

@@ -12,8 +12,6 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +24,11 @@ from crossmod.data.contract import DataContract
 from crossmod.data.dataset import Shuffle, SliceDataset
 from crossmod.errors import ConfigError
 from crossmod.methods import declaration
-from crossmod.methods.base import Batch, ClassicalMethod, GradientMethod, Inputs, Method
+from crossmod.methods.base import ClassicalMethod, GradientMethod, Inputs, Method
 from crossmod.methods.registry import build
 from crossmod.training import checkpoint, resume
 from crossmod.training.curve import Curve
+from crossmod.training.reading import BatchReader
 from crossmod.training.request import TrainRequest, make_contract
 from crossmod.training.resume import Progress
 from crossmod.training.seeding import make_deterministic, seed_everything
@@ -97,14 +96,11 @@ def train(request: TrainRequest, output: Path, curve: Path, resume_dir: Path) ->
     CrossmodError
         If the settings or the data cannot be trained on.
     """
-    settings = request.training
-    training = SliceDataset(request.train_manifests, request.task, settings)
-    validation = SliceDataset(request.validation_manifests, request.task, settings, "validation")
-    contract = make_contract(request, training, validation)
-    job = Job(request, contract, training, validation, resume_dir)
+    job = open_job(request, resume_dir)
     print(
-        f"{request.method}: {request.task.id}, {len(training)} slices of {len(training.members)} "
-        f"sessions, {len(validation.members)} for validation, seed {request.seed}",
+        f"{request.method}: {request.task.id}, {len(job.training)} slices of "
+        f"{len(job.training.members)} sessions, {len(job.validation.members)} for validation, "
+        f"seed {request.seed}",
         file=sys.stderr,
     )
     if declaration(request.method).fitting == "classical":
@@ -112,6 +108,21 @@ def train(request: TrainRequest, output: Path, curve: Path, resume_dir: Path) ->
     else:
         _launch(job, output, curve)
     shutil.rmtree(resume_dir, ignore_errors=True)
+
+
+def open_job(request: TrainRequest, resume_dir: Path) -> Job:
+    """Open the data of a request.
+
+    Raises
+    ------
+    CrossmodError
+        If there is no session to train on, or the sessions do not belong together.
+    """
+    settings = request.training
+    training = SliceDataset(request.train_manifests, request.task, settings)
+    validation = SliceDataset(request.validation_manifests, request.task, settings, "validation")
+    contract = make_contract(request, training, validation)
+    return Job(request, contract, training, validation, resume_dir)
 
 
 def _fit(job: Job, output: Path, curve_path: Path) -> None:
@@ -149,8 +160,9 @@ def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
     """Train on one of the devices, from start or resume state to checkpoint."""
     settings = job.request.training
     make_deterministic(fabric.device.type)
-    method = _set_up(fabric, job)
+    method = set_up(fabric, job)
     shuffle = Shuffle(len(job.training), job.request.seed, settings.batch_size * fabric.world_size)
+    reader = BatchReader(job.training, shuffle, fabric.global_rank, fabric.world_size)
     steps = settings.steps_per_epoch or -(-shuffle.length // shuffle.batch_size)
     progress = resume.load(job.resume_dir, job.request.hash, fabric, method)
     curve = Curve(settings.epochs, progress.rows)
@@ -161,9 +173,7 @@ def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
         for optimizer in method.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-        losses = _train_epoch(
-            fabric, job, method, shuffle, range(epoch * steps, (epoch + 1) * steps)
-        )
+        losses = train_epoch(fabric, method, reader, range(epoch * steps, (epoch + 1) * steps))
         progress.epochs_done = done = epoch + 1
         curve.add(done, done * steps, "train", losses)
         _check_finite(losses, done)
@@ -173,7 +183,7 @@ def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
             if time.monotonic() - saved >= SAVE_EVERY_S and done < settings.epochs:
                 resume.save(job.resume_dir, job.request.hash, fabric, method, progress)
                 saved = time.monotonic()
-            curve.show(done, steps * shuffle.batch_size)
+            curve.show(done, steps * shuffle.batch_size, reader.waited_s)
         fabric.barrier()
     if fabric.is_global_zero:
         best = settings.keep == "best"
@@ -183,7 +193,7 @@ def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
         curve.write(curve_path)
 
 
-def _set_up(fabric: Fabric, job: Job) -> GradientMethod:
+def set_up(fabric: Fabric, job: Job) -> GradientMethod:
     """The method on its device, networks and optimizers wrapped by Fabric."""
     settings = job.request.training
     method = cast(GradientMethod, job.new_method())
@@ -198,37 +208,17 @@ def _set_up(fabric: Fabric, job: Job) -> GradientMethod:
     return method
 
 
-def _train_epoch(
-    fabric: Fabric, job: Job, method: GradientMethod, shuffle: Shuffle, steps: range
+def train_epoch(
+    fabric: Fabric, method: GradientMethod, reader: BatchReader, steps: range
 ) -> dict[str, float]:
     """Take `steps`; mean losses over steps and devices."""
     sums: dict[str, Tensor] = {}
-    for batch in _batches(fabric, job, shuffle, steps):
-        for name, loss in method.training_step(batch).items():
+    for batch in reader.batches(steps):
+        for name, loss in method.training_step(fabric.to_device(batch)).items():
             # Summed on the device: to read a value, the host would have to wait for it.
             sums[name] = sums[name] + loss if name in sums else loss
     totals = {name: cast(Tensor, fabric.all_reduce(total)) for name, total in sums.items()}
     return {name: float(total) / len(steps) for name, total in totals.items()}
-
-
-def _batches(fabric: Fabric, job: Job, shuffle: Shuffle, steps: range) -> Iterator[Batch]:
-    """Give this device's share of each step's slices; the next batch is read while one is used."""
-    mine = slice(fabric.global_rank, None, fabric.world_size)
-    settings = job.request.training
-
-    def read(step: int) -> Batch:
-        flips = shuffle.flips(step)[mine] if settings.augment_flip else None
-        return job.training.batch(shuffle.indices(step)[mine], flips)
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(read, steps[0])
-        for step in steps:
-            batch = ahead.result()
-            if step + 1 in steps:
-                ahead = reader.submit(read, step + 1)
-            if settings.channels_last:
-                batch["source"] = batch["source"].contiguous(memory_format=torch.channels_last)
-            yield fabric.to_device(batch)
 
 
 def _check_finite(losses: dict[str, float], epoch: int) -> None:
