@@ -187,6 +187,23 @@ def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
         assert summed == pytest.approx(0.1 * study.slices.size**2)
 
 
+def test_the_study_without_coarse_scans_repeats_the_main_comparison() -> None:
+    whole, fine = (
+        load_study({"data_dir": "somewhere"}, STUDIES / f"seed-real{name}.yaml")
+        for name in ("", "-fine-gray")
+    )
+    left = set(whole.dataset.include or ()) - set(fine.dataset.include or ())
+    assert len(left) == 7
+    assert {name[:7] for name in left} == {"sub-B13", "sub-B18"}
+    assert fine.tasks == whole.tasks[:1]
+    named = [name for name, m in fine.models.items() if not declaration(m.method).null]
+    assert named == ["fd-gan", "pix2pix", "milr", "sgan", "unet"]
+    assert all(fine.models[name].own == whole.models[name].own for name in named)
+    # Preprocessed volumes and slices are shared.
+    assert fine.dataset.name == whole.dataset.name
+    assert (fine.preprocess, fine.slices) == (whole.preprocess, whole.slices)
+
+
 def test_comments_of_the_brats_study_show_the_ways_of_the_paper(tmp_path) -> None:
     text = (STUDIES / "seed-brats2015.yaml").read_text()
     path = tmp_path / "paper.yaml"

@@ -186,6 +186,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "affine": image.affine.tolist(),
             "header": describe_header(image),
         }
+        session.notes += quality.remarks(modality, image.data)
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))
     if not any(m in session.scans for m in settings.reference):
