@@ -24,6 +24,11 @@ from crossmod.settings import (
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
+def _added(default: Any) -> Any:
+    """A key that came later: left out at its default, so that older hashes stay valid."""
+    return Field(default, exclude_if=lambda value: value == default)
+
+
 class PhantomSettings(Section):
     """The embedded data set: synthetic heads with known truth."""
 
@@ -116,8 +121,11 @@ class PreprocessSettings(Section):
     """Backend; `auto`: a provided mask, else nonzero voxels of brain-only scans, else surface."""
     interpolation: Literal["linear", "bspline"] = "linear"
     """Interpolation of the one resampling."""
+    intensity: Literal["percentiles", "maximum"] = _added("percentiles")
+    """Intensities inside the brain that are mapped to 0 and 1: two percentiles, or zero and the
+    maximum, as published scores of the FD-GAN paper imply."""
     percentiles: tuple[float, float] = (0.5, 99.5)
-    """Percentiles inside the brain that are mapped to 0 and 1."""
+    """The percentiles (intensity `percentiles`)."""
 
     @field_validator("percentiles")
     @classmethod
@@ -125,6 +133,13 @@ class PreprocessSettings(Section):
         if not 0 <= value[0] < value[1] <= 100:
             raise ValueError("must be two increasing numbers from 0 to 100")
         return value
+
+    @model_validator(mode="after")
+    def _percentiles_are_used(self) -> PreprocessSettings:
+        default = type(self).model_fields["percentiles"].default
+        if self.intensity == "maximum" and self.percentiles != default:
+            raise ValueError("the key 'percentiles' belongs to intensity 'percentiles' alone")
+        return self
 
     @property
     def hash(self) -> str:
@@ -137,10 +152,19 @@ class SliceSettings(Section):
 
     size: int = Field(256, ge=16, le=512, multiple_of=8)
     """Height and width in pixels after halving; a U-Net is as deep as it can be halved exactly."""
+    fit: Literal["pad", "resize"] = _added("pad")
+    """How a section becomes a slice: padded or cut around the brain, voxels as they are, or its
+    whole field of view, padded to a square, interpolated bilinearly (as in the FD-GAN paper)."""
     halvings: int = Field(0, ge=0, le=3)
-    """How often a padded slice of `size * 2**halvings` pixels is halved."""
+    """How often a padded slice of `size * 2**halvings` pixels is halved (fit `pad`)."""
     dtype: Literal["float32", "float16"] = "float32"
     """Stored type."""
+
+    @model_validator(mode="after")
+    def _resized_at_once(self) -> SliceSettings:
+        if self.fit == "resize" and self.halvings:
+            raise ValueError("fit 'resize' gives slices of 'size' at once; leave out 'halvings'")
+        return self
 
     @property
     def hash(self) -> str:
@@ -200,7 +224,7 @@ class Study(Section):
     """Models to train, by name."""
     nulls: bool = True
     """Add the null models that are not listed: brain mean, affine copy of each source, linear
-    regression, and that one at full resolution where slices are halved."""
+    regression, and that one at full resolution where slices are halved or resized."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
     """Seeds; every gradient model is trained once per seed and fold."""
     batch: int = Field(8, ge=1)
@@ -310,7 +334,7 @@ def _add_nulls(content: Mapping[str, Any]) -> Any:
     for source in dict.fromkeys(str(source) for source in sources):
         wanted[f"null-copy-{source.lower()}"] = {"method": "copy-source", "source": source}
     wanted["null-linear"] = {"method": "linear-regression"}
-    if isinstance(slices, Mapping) and slices.get("halvings"):
+    if isinstance(slices, Mapping) and (slices.get("halvings") or slices.get("fit") == "resize"):
         native = {"method": "linear-regression", "resolution": "native"}
         wanted["null-linear-native"] = native
     keys = ("method", "source", "resolution")

@@ -11,6 +11,7 @@ from crossmod import __version__
 from crossmod.data.splits import fold_count
 from crossmod.evaluation.summary import COMPARED
 from crossmod.evaluation_settings import ExperimentSettings
+from crossmod.intensity import ends_in_words
 from crossmod.model_texts import model_sentences
 from crossmod.planning import Plan
 from crossmod.references import REFERENCES
@@ -142,10 +143,10 @@ def _preprocessing(plan: Plan) -> list[str]:
         f"Every scan was resampled once onto {_grid(plan)}, by {kernel} interpolation, and set "
         f"to zero outside the brain."
     )
-    low, high = settings.percentiles
+    ends = ends_in_words(settings.intensity, settings.percentiles)
     text.append(
-        f"For synthesis and scoring, each volume was mapped linearly so that its percentiles "
-        f"{low:g} and {high:g} inside the brain became 0 and 1, and clipped."
+        f"For synthesis and scoring, each volume was mapped linearly so that its {ends} inside the "
+        "brain became 0 and 1, and clipped."
     )
     return text
 
@@ -197,7 +198,7 @@ def _extraction(backend: str, masks: bool) -> str:
 
 def _evaluation(plan: Plan) -> list[str]:
     evaluation, preprocess = plan.study.evaluation, plan.study.preprocess
-    low, high = preprocess.percentiles
+    ends = ends_in_words(preprocess.intensity, preprocess.percentiles)
     text = []
     if {"brain-v1", "brain-v1-deploy"} & set(evaluation.protocols):
         tissue = ""
@@ -212,8 +213,7 @@ def _evaluation(plan: Plan) -> list[str]:
     if "brain-v1" in evaluation.protocols:
         text.append(
             "The protocol brain-v1 scores the model's output against the acquired volume scaled by "
-            f"its own percentiles {low:g} and {high:g}; a synthetic volume is never scaled by "
-            "its own."
+            f"its own {ends}; a synthetic volume is never scaled by its own."
         )
     if "brain-v1-deploy" in evaluation.protocols:
         text.append(

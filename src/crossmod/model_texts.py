@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from crossmod.config import SliceSettings
 from crossmod.data.splits import fold_count
 from crossmod.methods import declaration, module_name
 from crossmod.planning import Plan
@@ -18,11 +19,9 @@ def model_sentences(plan: Plan) -> list[str]:
     """What was synthesized, by which models, how they were trained."""
     study = plan.study
     tasks = [f"{t.target} from {listed(list(t.sources))}" for t in study.tasks]
-    size, halvings = study.slices.size, study.slices.halvings
     text = [
         f"Synthesized was {'; '.join(tasks)}, slice by slice, from axial slices of "
-        f"{size} x {size} pixels"
-        + (f" (halved {_times(halvings)} by 2 x 2 means)." if halvings else "."),
+        f"{study.slices.size} x {study.slices.size} pixels{_fit(study.slices)}."
     ]
     used = dict.fromkeys(run.model for run in plan.runs.values())
     trained = [m for m in used if declaration(study.models[m].method).fitting == "gradient"]
@@ -35,6 +34,15 @@ def model_sentences(plan: Plan) -> list[str]:
         each = "per fold " if fold_count(study.split) > 1 else ""
         text.append(f"Networks were trained {each}with the {seed_word} {seeds}.")
     return text
+
+
+def _fit(slices: SliceSettings) -> str:
+    if slices.fit == "resize":
+        return (
+            " (the whole field of view, padded to a square; sections were resized bilinearly, as "
+            "were the synthetic slices on their way back)"
+        )
+    return f" (halved {_times(slices.halvings)} by 2 x 2 means)" if slices.halvings else ""
 
 
 def _times(number: int) -> str:

@@ -120,7 +120,8 @@ def _prepare(
             problem = f"could not be preprocessed ({'; '.join(reasons)})"
             raise InputError(scans[cast(Modality, name)], problem, "check the scan")
     manifest_file = folder / "slices" / f"{KEY}_slices.json"
-    slicing = SliceSettings(size=contract.size, halvings=contract.halvings)
+    cut = {"size": contract.size, "fit": contract.fit, "halvings": contract.halvings}
+    slicing = SliceSettings.model_validate(cut)
     manifest = make_store(paths.status, manifest_file, slicing, settings)
     if manifest["verdict"] != "ok":
         first = scans[cast(Modality, contract.sources[0])]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossmod import __version__
 from crossmod.hashing import hash_code, hash_settings
+from crossmod.intensity import ends_in_words
 from crossmod.status import Status
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def sidecar(model: LoadedModel, status: Status, kind: str) -> dict[str, Any]:
         "Scale": {
             "Low": low,
             "High": high,
-            "Meaning": f"intensities at percentiles {contract.percentiles[0]:g} and "
-            f"{contract.percentiles[1]:g} inside the brain; 0 outside the brain",
+            "Meaning": f"intensities at {ends_in_words(contract.intensity, contract.percentiles)}"
+            " inside the brain; 0 outside the brain",
         },
         "Model": {
             "Method": model.method,

@@ -1,4 +1,4 @@
-"""From preprocessed volumes to slice stores, and from slices back to volumes."""
+"""The stage: preprocessed volumes to slice stores."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.config import PreprocessSettings, SliceSettings
-from crossmod.data.store import FORMAT, Geometry
+from crossmod.data.store import FORMAT
 from crossmod.errors import InputError
 from crossmod.files import atomic_path, write_json
 from crossmod.hashing import hash_file
 from crossmod.intensity import Normalizer
 from crossmod.io import Image, read_image, same_grid
 from crossmod.paths import split_key
+from crossmod.planes import place_section, to_plane
 from crossmod.settings import MODALITIES
 from crossmod.status import Status, guarded, read_status
 
@@ -34,7 +35,7 @@ def make_store(
     manifest_file : path
         Manifest to write, ending in `.json`; the array lies beside it as `.npy`.
     settings : SliceSettings
-        Size, halvings and stored type.
+        Size, fit, halvings and stored type.
     preprocess : PreprocessSettings
         How the volumes were made; goes into the manifest.
 
@@ -106,7 +107,7 @@ def _slice_session(
     if not modalities:
         problem = "lists no volume with a normalizer"
         raise InputError(status_file, problem, "preprocess the session again")
-    geometry = place_crop(brain, brain_image.affine, settings, where=status_file)
+    geometry = place_section(brain, brain_image.affine, settings, where=status_file)
     filled = np.flatnonzero(brain.any(axis=(0, 1)))
     section = slice(int(filled[0]), int(filled[-1]) + 1)
     shape = (len(modalities), section.stop - section.start, settings.size, settings.size)
@@ -153,143 +154,3 @@ def _on_grid(path: Path, grid: Image, dtype: type = np.float32) -> NDArray:
         problem = "does not lie on the grid of the brain mask"
         raise InputError(path, problem, "delete the session's derivatives and preprocess again")
     return image.data
-
-
-def place_crop(
-    brain: NDArray[np.bool_],
-    affine: NDArray[np.float64],
-    settings: SliceSettings,
-    where: Path | str,
-) -> Geometry:
-    """Center the square that slices cover on the brain mask's bounding box.
-
-    Parameters
-    ----------
-    brain : array of bool, shape (X, Y, Z)
-        Brain mask, which comes from the reference modality.
-    affine : array, shape (4, 4)
-        Its affine in mm.
-    settings : SliceSettings
-        Size and halvings.
-    where : path or str
-        Named in errors.
-
-    Raises
-    ------
-    InputError
-        If the mask is empty or does not fit into the square.
-    """
-    if not brain.any():
-        raise InputError(where, "has an empty brain mask", "check the brain extraction")
-    span = settings.size * 2**settings.halvings
-    start = []
-    for axis in (0, 1):
-        others = tuple({0, 1, 2} - {axis})
-        filled = np.flatnonzero(brain.any(axis=others))
-        extent = int(filled[-1] - filled[0]) + 1
-        if extent > span:
-            problem = f"has a brain of {extent} voxels along {'xy'[axis]}, slices cover {span}"
-            raise InputError(where, problem, "raise slices.size, slices.halvings or spacing_mm")
-        start.append(int(filled[0]) - (span - extent) // 2)
-    x, y, z = brain.shape
-    rows = tuple(tuple(float(v) for v in row) for row in affine)
-    return Geometry((x, y, z), rows, (start[0], start[1]), settings.size, settings.halvings)
-
-
-def to_plane(volume: NDArray[np.floating], geometry: Geometry) -> NDArray[np.float32]:
-    """Cut a volume, or a run of its axial sections, into slices as networks see them.
-
-    Parameters
-    ----------
-    volume : array, shape (X, Y, S)
-        X and Y as in `geometry`.
-    geometry : Geometry
-        Crop and halvings.
-
-    Returns
-    -------
-    array, shape (S, size, size), float32
-        Cropped, zero outside the volume, then halved by 2x2 means.
-    """
-    _check_plane(volume.shape[:2], geometry)
-    slices: NDArray[np.float32] = np.zeros(
-        (volume.shape[2], geometry.span, geometry.span), dtype=np.float32
-    )
-    half = np.float32(0.5)
-    (x_in, x_out), (y_in, y_out) = _overlaps(geometry)
-    slices[:, x_out, y_out] = volume[x_in, y_in].transpose(2, 0, 1)
-    for _ in range(geometry.halvings):
-        slices = (slices[:, ::2] + slices[:, 1::2]) * half
-        slices = (slices[:, :, ::2] + slices[:, :, 1::2]) * half
-    return slices
-
-
-def to_volume(
-    slices: NDArray[np.floating], geometry: Geometry, first_slice: int
-) -> NDArray[np.float32]:
-    """Put slices back into their volume.
-
-    Parameters
-    ----------
-    slices : array, shape (S, size, size)
-        Slices as `to_plane` makes them.
-    geometry : Geometry
-        Crop and halvings.
-    first_slice : int
-        Index of the first slice along z.
-
-    Returns
-    -------
-    array, shape (X, Y, Z), float32
-        Zero where no slice lies. With halvings, voxels are interpolated linearly between the
-        centers of the pixels; beyond the outermost centers the edge value goes on.
-    """
-    if slices.shape[1:] != (geometry.size, geometry.size):
-        raise ValueError(f"slices of {slices.shape[1:]} do not fit the size {geometry.size}")
-    z = geometry.volume_shape[2]
-    if not 0 <= first_slice <= first_slice + len(slices) <= z:
-        raise ValueError(f"{len(slices)} slices from {first_slice} do not fit into {z}")
-    (x_in, x_out), (y_in, y_out) = _overlaps(geometry)
-    fine = slices.astype(np.float32)
-    if geometry.halvings:
-        fine = _interpolate(fine, geometry.factor, x_out, axis=1)
-        fine = _interpolate(fine, geometry.factor, y_out, axis=2)
-    else:
-        fine = fine[:, x_out, y_out]
-    volume = np.zeros(geometry.volume_shape, dtype=np.float32)
-    volume[x_in, y_in, first_slice : first_slice + len(slices)] = fine.transpose(1, 2, 0)
-    return volume
-
-
-def _check_plane(shape: tuple[int, ...], geometry: Geometry) -> None:
-    if tuple(shape) != geometry.volume_shape[:2]:
-        raise ValueError(f"sections of {shape} do not fit the grid {geometry.volume_shape}")
-
-
-def _overlaps(geometry: Geometry) -> list[tuple[slice, slice]]:
-    """For x and y: the part of the volume inside the square, and its place in the square."""
-    result = []
-    for start, length in zip(geometry.crop_start, geometry.volume_shape, strict=False):
-        low = min(max(start, 0), length)
-        high = max(min(start + geometry.span, length), low)
-        result.append((slice(low, high), slice(low - start, high - start)))
-    return result
-
-
-def _interpolate(
-    slices: NDArray[np.float32], factor: int, wanted: slice, axis: int
-) -> NDArray[np.float32]:
-    """Linear interpolation between pixel centers along one axis, for the voxels `wanted`.
-
-    The mean over `factor` voxels belongs to the middle between them, so voxel i lies at
-    (i + 0.5) / factor - 0.5 in pixels. Written as a + t (b - a), which keeps constants exactly.
-    """
-    last = slices.shape[axis] - 1
-    place = np.clip((np.arange(wanted.start, wanted.stop) + 0.5) / factor - 0.5, 0, last)
-    below = np.minimum(place.astype(np.int64), last - 1)
-    shape = [1, 1, 1]
-    shape[axis] = len(place)
-    fraction = (place - below).astype(np.float32).reshape(shape)
-    low = slices.take(below, axis=axis)
-    result: NDArray[np.float32] = low + fraction * (slices.take(below + 1, axis=axis) - low)
-    return result

@@ -17,9 +17,10 @@ from crossmod.files import write_json
 from crossmod.intensity import Normalizer
 from crossmod.io import Image, header_from, read_image, write_image
 from crossmod.paths import synthetic_volume
+from crossmod.planes import to_volume
 from crossmod.provenance import cohort_scale, dataset_description, sidecar, sidecar_path
 from crossmod.settings import Modality
-from crossmod.slices import covered_brain, normalize, to_volume
+from crossmod.slices import covered_brain, normalize
 from crossmod.status import Status, describe_outputs, guarded, read_status, write_batch
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def check_contract(model: LoadedModel, session: PreparedSession) -> None:
     """
     store, geometry = session.store, session.store.geometry
     where = str(store.path)
-    model.contract.check(store.modalities, geometry.size, geometry.halvings, where)
+    model.contract.check(store.modalities, geometry, where)
     found = store.manifest["preprocessed"]["hash"]
     if found != model.contract.preprocess_hash:
         problem = f"was preprocessed with settings {found}, "

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossmod.config import Study
+from crossmod.config import PreprocessSettings, SliceSettings, Study
 from crossmod.errors import ConfigError
 from crossmod.methods import declaration
 from crossmod.settings import MODALITIES
 from crossmod.study_file import load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[2]
+STUDIES = ROOT / "config" / "studies"
 MINIMAL = {
     "study": "mine",
     "data_dir": "raw",
@@ -53,6 +54,12 @@ def test_a_minimal_study_has_good_defaults() -> None:
         ({"dataset": {"name": "x", "layout": "manifest"}}, "needs the key 'manifest'"),
         ({"preprocess": {"modalities": ["T1w"]}}, "not preprocessed"),
         ({"preprocess": {"percentiles": [99, 1]}}, "increasing"),
+        (
+            {"preprocess": {"intensity": "maximum", "percentiles": [1, 99]}},
+            "'percentiles' belongs to intensity 'percentiles'",
+        ),
+        ({"slices": {"fit": "resize", "halvings": 1}}, "leave out 'halvings'"),
+        ({"slices": {"fit": "stretch"}}, r"slices\.fit"),
         ({"evaluation": {"primary": {"model": "gan"}}}, "'gan', which is not in models"),
         ({"data_dir": None}, "data_dir is not set"),
         ({"tasks": [{"sources": ["T2w"], "target": "T1w"}]}, "would take its target T1w as ref"),
@@ -139,6 +146,23 @@ def test_null_models_are_added_once_and_under_their_own_names() -> None:
     assert list(parse_study({**content, "nulls": False}, "x").models) == ["unet", "mean"]
 
 
+@pytest.mark.parametrize("slices", [{"halvings": 1}, {"fit": "resize"}])
+def test_slices_of_another_resolution_add_a_null_at_full_resolution(slices: dict) -> None:
+    assert "null-linear-native" in parse_study({**MINIMAL, "slices": slices}, "x").models
+    assert "null-linear-native" not in parse_study(MINIMAL, "x").models
+
+
+def test_keys_that_came_later_leave_the_hashes_of_older_derivatives_alone() -> None:
+    # As of before `intensity` and `fit`: folders of shared derivatives, contracts of checkpoints.
+    assert PreprocessSettings().hash == "84516ea2"
+    assert SliceSettings().hash == "de9b3042"
+    assert PreprocessSettings(intensity="percentiles").hash == "84516ea2"
+    assert PreprocessSettings(intensity="maximum").hash != "84516ea2"
+    assert SliceSettings(fit="resize").hash != "de9b3042"
+    for settings in (PreprocessSettings(intensity="maximum"), SliceSettings(fit="resize")):
+        assert type(settings)(**settings.model_dump(mode="json")) == settings
+
+
 def test_yaml_cannot_make_objects(tmp_path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("study: !!python/object/apply:os.getcwd []\n")
@@ -155,8 +179,7 @@ def test_every_study_file_that_ships_is_valid(path: Path) -> None:
 
 
 def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
-    paths = sorted((ROOT / "config" / "studies").glob("seed-*.yaml"))
-    assert [path.stem for path in paths] == ["seed-brats2015", "seed-phantom", "seed-real"]
+    paths = [STUDIES / f"seed-{name}.yaml" for name in ("brats2015", "phantom", "real")]
     for path in paths:
         phantom = "phantom" in path.stem
         study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
@@ -171,6 +194,35 @@ def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
         assert len(judges) == 1
         summed = study.models["pix2pix-sum"].own["lambda_l1"]
         assert summed == pytest.approx(0.1 * study.slices.size**2)
+
+
+def test_the_study_without_coarse_scans_repeats_the_main_comparison() -> None:
+    whole, fine = (
+        load_study({"data_dir": "somewhere"}, STUDIES / f"seed-real{name}.yaml")
+        for name in ("", "-fine-gray")
+    )
+    left = set(whole.dataset.include or ()) - set(fine.dataset.include or ())
+    assert len(left) == 7
+    assert {name[:7] for name in left} == {"sub-B13", "sub-B18"}
+    assert fine.tasks == whole.tasks[:1]
+    named = [name for name, m in fine.models.items() if not declaration(m.method).null]
+    assert named == ["fd-gan", "pix2pix", "milr", "sgan", "unet"]
+    assert all(fine.models[name].own == whole.models[name].own for name in named)
+    # Preprocessed volumes and slices are shared.
+    assert fine.dataset.name == whole.dataset.name
+    assert (fine.preprocess, fine.slices) == (whole.preprocess, whole.slices)
+
+
+def test_comments_of_the_brats_study_show_the_ways_of_the_paper(tmp_path) -> None:
+    text = (STUDIES / "seed-brats2015.yaml").read_text()
+    path = tmp_path / "paper.yaml"
+    path.write_text(text.replace("# intensity:", "intensity:").replace("# fit:", "fit:"))
+    ours, paper = (
+        load_study({"data_dir": "somewhere"}, file)
+        for file in (STUDIES / "seed-brats2015.yaml", path)
+    )
+    assert (ours.preprocess.intensity, ours.slices.fit) == ("percentiles", "pad")
+    assert (paper.preprocess.intensity, paper.slices.fit) == ("maximum", "resize")
 
 
 def test_settings_of_a_classical_model_do_not_change_with_epochs() -> None:

@@ -162,6 +162,15 @@ def test_normalizer_needs_a_range(values):
     assert Normalizer.fit(values, (0.5, 99.5)) is None
 
 
+def test_maximum_normalizer_keeps_zero_and_maps_the_maximum_to_one():
+    values = np.array([-3.0, 0.0, 5.0, 20.0])
+    normalizer = Normalizer.of_maximum(values)
+    assert normalizer == Normalizer(0.0, 20.0)
+    np.testing.assert_array_equal(normalizer.apply(values), [0, 0, 0.25, 1])
+    for unfit in ([], [4.0, 4.0], [-2.0, -1.0], [-1.0, 0.0]):
+        assert Normalizer.of_maximum(np.array(unfit)) is None
+
+
 def test_field_of_view_leaves_out_large_holes_of_brain_only_scans():
     scan, brain = make_head("FLAIR", skull=False, spacing=(4, 4, 4))
     grid = Grid.of(scan)

@@ -10,6 +10,7 @@ from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
+from crossmod.preprocess.quality import gray_levels, remarks
 from crossmod.preprocess.registration import normalized_mutual_information, register
 from crossmod.preprocess.transforms import about, apply, rotation
 from crossmod.status import read_status
@@ -143,6 +144,31 @@ def test_same_scans_give_the_same_bytes(session, tmp_path):
 def test_quality_picture_is_small(session):
     paths, *_ = session
     assert 10_000 < paths.figure.stat().st_size < 200_000
+
+
+def test_gray_levels_are_counted_beside_the_background():
+    levels = np.arange(1.0, 65).reshape(4, 4, 4)
+    assert gray_levels(np.pad(levels, 4)) == 64
+    assert gray_levels(np.pad(levels, 4, constant_values=-9)) == 64
+    assert gray_levels(levels) == 64  # noise around the head is no background
+    (found,) = remarks("T1w", np.pad(levels, 4))
+    assert found == "T1w has only 64 gray levels: contrast is coarse"
+    one_more = np.append(levels, np.full((1, 4, 4), 65.0), axis=0)
+    assert remarks("T1w", np.pad(one_more, 4)) == []
+
+
+def test_a_coarse_scan_is_used_and_remarked_on(tmp_path):
+    head, brain = make_head("T1w", (5, 5, 5), skull=False)
+    step = (head.data.max() - 1) / 40
+    coarse = head.with_data(np.where(brain, 1 + step * (head.data // step), 0).astype(np.float32))
+    scans = save(tmp_path, T1w=head, FLAIR=coarse)
+    settings = PreprocessSettings(spacing_mm=None, bias_field="none", registration="none")
+    status = run(PreprocessedPaths(tmp_path / "out", "sub-01"), scans, Annotations(), settings)
+    assert {"T1w", "FLAIR"} <= set(status.outputs)
+    levels = np.unique(coarse.data[brain]).size
+    assert levels < 45
+    found = f"FLAIR has only {levels} gray levels: contrast is coarse"
+    assert status.details["notes"] == [found]
 
 
 def test_bad_reference_fails_with_one_line_and_leaves_no_volumes(tmp_path):

@@ -57,7 +57,7 @@ def test_every_null_is_explained_in_one_sentence() -> None:
     assert "own T2w" in rows["null-copy-source"]
     assert len(set(rows.values())) == 4
     settings["models"]["null-copy-source"]["resolution"] = "native"
-    assert "without the halving" in dict(null_sentences(models, settings, TASK))["null-copy-source"]
+    assert "full resolution" in dict(null_sentences(models, settings, TASK))["null-copy-source"]
 
 
 def test_pairs_are_differences_of_the_scores(request_: ReportRequest) -> None:

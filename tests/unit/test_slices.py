@@ -12,8 +12,9 @@ from crossmod.data.store import Geometry, Store, context_channels
 from crossmod.errors import InputError
 from crossmod.hashing import hash_file
 from crossmod.io import Image, write_image
+from crossmod.planes import place_section, to_plane, to_volume
 from crossmod.settings import TrainingSettings
-from crossmod.slices import make_store, place_crop, to_plane, to_volume
+from crossmod.slices import make_store
 from crossmod.status import Status, describe_outputs, write_status
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -21,9 +22,15 @@ PREPROCESS = PreprocessSettings(spacing_mm=2.0)
 NORMALIZERS = {"T1w": {"low": 10.0, "high": 110.0}, "FLAIR": {"low": -5.0, "high": 45.0}}
 
 
-def geometry(shape, start, size, halvings=0):
+def geometry(shape, start, size, halvings=0, fit="pad"):
     rows = tuple(tuple(float(v) for v in row) for row in AFFINE)
-    return Geometry(shape, rows, start, size, halvings)
+    return Geometry(shape, rows, start, size, halvings, fit)
+
+
+def resized(shape, size):
+    """Geometry of resized slices of a field of view."""
+    chosen = SliceSettings(size=size, fit="resize")
+    return place_section(np.ones(shape, dtype=bool), AFFINE, chosen, "here")
 
 
 def write_session(folder, brain, volumes, fields=None, normalizers=None):
@@ -119,6 +126,81 @@ def test_halving_is_the_mean_of_four():
     np.testing.assert_array_equal(to_plane(volume, place)[0], expected)
 
 
+@pytest.mark.parametrize(("size", "margin"), [(32, 1), (24, 1), (16, 2)])
+def test_a_ramp_survives_resizing_away_from_the_borders(size, margin):
+    shape = (24, 24, 2)
+    place = resized(shape, size)
+    x, y, z = np.indices(shape, dtype=np.float32)
+    volume = 0.3 * x - 0.7 * y + z
+    slices = to_plane(volume, place)
+    assert slices.shape == (2, size, size)
+    # The corners of slice and section coincide: what lies between the centers is the same ramp.
+    j, k = np.indices((size, size)) * 24 / size + 12 / size - 0.5
+    inner = (slice(margin, -margin),) * 2
+    np.testing.assert_allclose(slices[0][inner], (0.3 * j - 0.7 * k)[inner], atol=1e-5)
+    back = to_volume(slices, place, 0)
+    np.testing.assert_allclose(back[inner], volume[inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [16, 24, 40])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1.0])
+def test_constants_survive_resizing_exactly(size, value):
+    volume = np.full((24, 24, 2), value, dtype=np.float32)
+    place = resized(volume.shape, size)
+    slices = to_plane(volume, place)
+    np.testing.assert_array_equal(slices, np.full((2, size, size), value, dtype=np.float32))
+    np.testing.assert_array_equal(to_volume(slices, place, 0), volume)
+
+
+def test_resizing_to_the_same_size_changes_nothing_and_to_half_is_halving():
+    volume = np.random.default_rng(0).random((32, 32, 3), dtype=np.float32)
+    np.testing.assert_array_equal(
+        to_plane(volume, resized(volume.shape, 32)), volume.T.swapaxes(1, 2)
+    )
+    halved = to_plane(volume, geometry(volume.shape, (0, 0), 16, 1))
+    np.testing.assert_allclose(to_plane(volume, resized(volume.shape, 16)), halved, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [24, 40, 56])
+def test_resizing_is_the_bilinear_interpolation_of_torch(size):
+    torch = pytest.importorskip("torch")
+    volume = np.random.default_rng(1).random((30, 30, 2), dtype=np.float32)
+    place = resized(volume.shape, size)
+    slices = to_plane(volume, place)
+    options = {"mode": "bilinear", "align_corners": False}
+    there = torch.from_numpy(volume.transpose(2, 0, 1).copy())[None]
+    expected = torch.nn.functional.interpolate(there, (size, size), **options)
+    np.testing.assert_allclose(slices, expected[0].numpy(), atol=1e-5)
+    again = torch.nn.functional.interpolate(expected, (30, 30), **options)
+    np.testing.assert_allclose(
+        to_volume(slices, place, 0), again[0].numpy().transpose(1, 2, 0), atol=1e-5
+    )
+
+
+def test_a_field_of_view_that_is_no_square_is_padded_and_not_stretched():
+    shape = (16, 20, 2)
+    place = resized(shape, 40)
+    assert (place.crop_start, place.span) == ((-2, 0), 20)
+    slices = to_plane(np.ones(shape, dtype=np.float32), place)
+    # Two pixels to a voxel; between the last voxel and the padding values fall off.
+    assert slices[0, :3].max() == slices[0, 37:].max() == 0
+    assert slices[0, 5:35].min() == 1
+    dot = np.zeros(shape, dtype=np.float32)
+    dot[3, 7, 1] = 1
+    found = to_plane(dot, place)[1]
+    np.testing.assert_allclose(
+        [(found.sum(axis=1 - a) * np.arange(40)).sum() / found.sum() for a in (0, 1)],
+        [(2 + 3) * 2 + 0.5, 7 * 2 + 0.5],
+    )
+    assert np.unravel_index(to_volume(to_plane(dot, place), place, 0).argmax(), shape) == (3, 7, 1)
+
+
+def test_a_field_of_view_of_which_voxels_would_be_passed_over_is_refused():
+    assert resized((40, 64, 3), 32).span == 64
+    with pytest.raises(InputError, match=r"40 x 65 voxels.*raise slices.size to at least 33"):
+        resized((40, 65, 3), 32)
+
+
 def test_slices_that_do_not_fit_are_refused():
     place = geometry((8, 8, 4), (0, 0), 8)
     with pytest.raises(ValueError, match="do not fit the grid"):
@@ -134,7 +216,7 @@ def test_slices_that_do_not_fit_are_refused():
 def test_crop_holds_the_brain_in_its_middle(low, extent):
     brain = np.zeros((20, 20, 3), dtype=bool)
     brain[low[0] : low[0] + extent, low[1] : low[1] + extent, 1] = True
-    place = place_crop(brain, AFFINE, SliceSettings(size=16), "here")
+    place = place_section(brain, AFFINE, SliceSettings(size=16), "here")
     assert to_plane(brain.astype("f4"), place).sum() == brain.sum()
     for axis in (0, 1):
         before = low[axis] - place.crop_start[axis]
@@ -165,6 +247,24 @@ def test_store_holds_what_the_manifest_says(session, tmp_path):
     assert 0.9 < store.array.max() <= 1
     back = to_volume(store.array[0], store.geometry, store.first_slice)
     np.testing.assert_allclose(back, np.where(brain, (volumes["T1w"] - 10) / 100, 0), atol=1e-6)
+
+
+def test_a_store_of_resized_slices_says_so(session, tmp_path):
+    file = tmp_path / "sub-01_slices.json"
+    manifest = make_store(session[0], file, SliceSettings(size=32, fit="resize"), PREPROCESS)
+    assert manifest["geometry"]["fit"] == "resize"
+    store = Store.open(file)
+    assert store.geometry == geometry((22, 26, 14), (-2, 0), 32, fit="resize")
+    assert store.array.shape == (2, 9, 32, 32)
+
+
+def test_padded_stores_are_those_of_versions_without_resizing(session, tmp_path):
+    file = tmp_path / "sub-01_slices.json"
+    manifest = make_store(session[0], file, SliceSettings(size=32), PREPROCESS)
+    keys = ["volume_shape", "affine", "crop_start", "size", "halvings"]
+    assert list(manifest["geometry"]) == keys
+    assert Store.open(file).geometry.fit == "pad"
+    assert "intensity" not in manifest["preprocessed"]["preprocess"]
 
 
 def test_occupancy_counts_the_brain_that_a_scan_covers(session, tmp_path):

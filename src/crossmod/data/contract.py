@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from crossmod.data.store import Geometry
 from crossmod.errors import ContractError
 
 
@@ -32,10 +33,10 @@ class DataContract:
     orientation : str
         Axis codes of the volumes; slices are cut along the third axis.
     percentiles : tuple of float
-        Percentiles inside the brain mapped to 0 and 1.
+        Percentiles inside the brain mapped to 0 and 1 (`intensity` `percentiles`).
     cohort : dict of str to [low, high]
-        Median over the training sessions of each modality's two percentiles: the scale of
-        delivered images.
+        Median over the training sessions of the intensities of each modality that were mapped to
+        0 and 1: the scale of delivered images.
     preprocess : dict
         Preprocessing settings, so that new scans are treated alike.
     preprocess_hash : str
@@ -44,6 +45,8 @@ class DataContract:
         Hash of the training and validation sessions.
     code : str
         Version and code hash of the package that trained.
+    fit : str
+        `pad` or `resize`, see `crossmod.data.store.Geometry`; older checkpoints lack it.
     """
 
     sources: tuple[str, ...]
@@ -60,6 +63,12 @@ class DataContract:
     preprocess_hash: str
     split: str
     code: str
+    fit: str = "pad"
+
+    @property
+    def intensity(self) -> str:
+        """`percentiles` or `maximum`: what was mapped to 0 and 1."""
+        return str(self.preprocess.get("intensity", "percentiles"))
 
     @property
     def channels(self) -> int:
@@ -82,19 +91,25 @@ class DataContract:
             problem = f"holds no valid data contract ({error})"
             raise ContractError(where, problem, "train the model again") from None
 
-    def check(self, modalities: list[str], size: int, halvings: int, where: str) -> None:
+    def check(self, modalities: list[str], geometry: Geometry, where: str) -> None:
         """Refuse data that the model cannot read.
 
         Raises
         ------
         ContractError
-            If a source is missing or the slices have another size.
+            If a source is missing or the slices were cut otherwise.
         """
         missing = [name for name in self.sources if name not in modalities]
         if missing:
             problem = f"lacks {', '.join(missing)}, which the model needs"
             raise ContractError(where, problem, "give all sources or use another model")
-        if (size, halvings) != (self.size, self.halvings):
-            problem = f"has slices of {size} px halved {halvings} times, the model was trained "
-            problem += f"on {self.size} px halved {self.halvings} times"
+        due = slicing_in_words(self)
+        if slicing_in_words(geometry) != due:
+            problem = f"has slices of {slicing_in_words(geometry)}, the model was trained on {due}"
             raise ContractError(where, problem, "slice again with the model's settings")
+
+
+def slicing_in_words(of: DataContract | Geometry) -> str:
+    """How slices were cut, the same words for the same cut."""
+    how = "resized" if of.fit == "resize" else f"halved {of.halvings} times"
+    return f"{of.size} px {how}"

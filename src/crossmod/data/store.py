@@ -34,6 +34,9 @@ class Geometry:
         Height (along x) and width (along y) of a slice in pixels.
     halvings : int
         How often the covered square of `span` voxels was halved.
+    fit : str
+        `pad`: the square is `size` pixels after halving; `resize`: it holds the whole field of
+        view and was interpolated to `size` pixels.
     """
 
     volume_shape: tuple[int, int, int]
@@ -41,20 +44,23 @@ class Geometry:
     crop_start: tuple[int, int]
     size: int
     halvings: int
+    fit: str = "pad"
 
     @property
     def factor(self) -> int:
-        """Voxels along the edge of one pixel."""
+        """Voxels along the edge of one pixel of a padded slice."""
         return int(2**self.halvings)
 
     @property
     def span(self) -> int:
         """Voxels along the edge of the square that a slice covers."""
-        return self.size * self.factor
+        return max(self.volume_shape[:2]) if self.fit == "resize" else self.size * self.factor
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, as the manifest holds them."""
+        """Plain JSON values, as the manifest holds them; `fit` came later and is told if set."""
         content = asdict(self)
+        if self.fit == "pad":
+            del content["fit"]
         content["affine"] = [list(row) for row in self.affine]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in content.items()}
 
@@ -64,7 +70,8 @@ class Geometry:
         x, y, z = content["volume_shape"]
         x0, y0 = content["crop_start"]
         affine = tuple(tuple(float(v) for v in row) for row in content["affine"])
-        return cls((x, y, z), affine, (x0, y0), int(content["size"]), int(content["halvings"]))
+        size, halvings = int(content["size"]), int(content["halvings"])
+        return cls((x, y, z), affine, (x0, y0), size, halvings, content.get("fit", "pad"))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Measures of likeness between a synthetic and an acquired volume, inside a mask.
 
-All functions take arrays of one shape (X, Y, Z) in which 1 is the intensity at the upper
-percentile of the acquired scan, compute in float64 and give NaN where a measure is undefined.
+All functions take arrays of one shape (X, Y, Z) in which 1 is the intensity of the acquired scan
+that normalization maps to 1, compute in float64 and give NaN where a measure is undefined.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Truth:
     target : str
         Modality.
     volume : array, shape (x, y, z)
-        Normalized by its own percentiles to [0, 1], 0 outside the brain.
+        Normalized by its own intensities to [0, 1], 0 outside the brain.
     regions : dict of str to array of bool, shape (x, y, z)
         `brain`, and `lesion` and `healthy` where lesions are annotated.
     box : tuple of slice
@@ -194,7 +194,7 @@ def load_normalized(truth: Truth, path: Path) -> Volume:
 
 
 def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Volume:
-    """Delivered file, resampled onto the common grid and mapped by the truth's percentiles.
+    """Delivered file, resampled onto the common grid and normalized as the truth.
 
     Parameters
     ----------

@@ -18,5 +18,5 @@ class MethodSettings(Settings):
     source: Modality | None = None
     """Source modality that is copied; null takes the first source of the task."""
     resolution: Literal["network", "native"] = "network"
-    """`network`: slices pass through the same padding and halving as a network's; `native`: the
-    prediction is made on the common grid itself."""
+    """`network`: slices are padded, halved or resized as a network's are; `native`: the prediction
+    is made on the common grid itself."""

@@ -16,5 +16,5 @@ class MethodSettings(Settings):
     """Voxelwise linear regression on all channels."""
 
     resolution: Literal["network", "native"] = "network"
-    """`network`: slices pass through the same padding and halving as a network's; `native`: the
-    prediction is made on the common grid itself."""
+    """`network`: slices are padded, halved or resized as a network's are; `native`: the prediction
+    is made on the common grid itself."""

@@ -22,7 +22,7 @@ class MILR(GradientMethod):
 
     Deviations: one decoder, for the target of the task, where the paper has one for each
     modality; no spatial transformer, because scans are registered before; intensities are scaled
-    by percentiles instead of the volume's mean; the step size falls at the end, no early stop.
+    to a fixed range instead of the volume's mean; the step size falls at the end, no early stop.
     """
 
     settings: MethodSettings

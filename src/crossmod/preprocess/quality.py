@@ -1,4 +1,4 @@
-"""Quality control: one small picture per session."""
+"""Quality control: one small picture per session, and a remark on coarse scans."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crossmod.files import atomic_path
 from crossmod.io import Image
+from crossmod.preprocess.foreground import background_value
 from crossmod.settings import Modality
 
 PIXELS = 150
@@ -18,6 +19,8 @@ COLORS = 96
 # Axis that each column cuts across, and whether it shows edges instead of the outline.
 VIEWS = ((0, False), (1, False), (2, False), (2, True), (1, True))
 EDGE_PERCENTILE = 88
+# Copies quantized to 6 bits have at most 64 values; exports of 8 bits, up to 256, are no worry.
+FEW_GRAY_LEVELS = 64
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,19 @@ class Panel:
     modality: Modality
     image: Image
     brain: NDArray[np.bool_]
+
+
+def gray_levels(scan: NDArray[np.floating]) -> int:
+    """Number of distinct values in a scan (X, Y, Z) beside that of its background."""
+    return int(np.unique(scan).size) - (background_value(scan) is not None)
+
+
+def remarks(modality: Modality, scan: NDArray[np.floating]) -> list[str]:
+    """What the reader should know of a raw scan (X, Y, Z), in one line each."""
+    levels = gray_levels(scan)
+    if levels > FEW_GRAY_LEVELS:
+        return []
+    return [f"{modality} has only {levels} gray levels: contrast is coarse"]
 
 
 def draw(path: Path, title: str, panels: list[Panel]) -> None:

@@ -186,6 +186,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "affine": image.affine.tolist(),
             "header": describe_header(image),
         }
+        session.notes += quality.remarks(modality, image.data)
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))
     if not any(m in session.scans for m in settings.reference):
@@ -282,7 +283,7 @@ def _resample_scans(
         head = resample(scan, grid, transform, settings.interpolation)
         brain_only = session.brain_only[modality] is not None
         cover = field_of_view(scan, brain_only, grid, transform, mask)
-        normalizer = Normalizer.fit(head.data[cover], settings.percentiles)
+        normalizer = _fit_normalizer(head.data[cover], settings)
         share = float(cover.sum() / max(mask.sum(), 1))
         if share < LEAST_COVER or normalizer is None:
             _refuse(session, modality, share)
@@ -305,11 +306,18 @@ def _resample_scans(
     return heads
 
 
+def _fit_normalizer(values: NDArray, settings: PreprocessSettings) -> Normalizer | None:
+    if settings.intensity == "maximum":
+        return Normalizer.of_maximum(values)
+    return Normalizer.fit(values, settings.percentiles)
+
+
 def _refuse(session: _Session, modality: Modality, share: float) -> None:
     """Drop a scan that shows no brain; without the reference there is no session."""
     problem = f"covers {100 * share:.1f} % of the brain"
     if share >= LEAST_COVER:
         problem = "is constant in the brain"
+        problem += " or nowhere positive" if session.settings.intensity == "maximum" else ""
     if modality == session.reference:
         remedy = "look at the scan and its brain mask or exclude the session"
         raise InputError(session.files[modality], problem, remedy)

@@ -29,7 +29,7 @@ def null_sentences(
             own = (settings.get("models") or {}).get(model.name) or {}
             text = _null(model.method, own.get("source") or task.sources[0], task.target)
             if own.get("resolution") == "native":
-                text += " It works on the common grid itself, without the halving of the slices."
+                text += " It works on the common grid itself, at its full resolution."
             rows.append((model.name, text))
     return rows
 

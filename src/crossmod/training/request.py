@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any
 
 import crossmod
-from crossmod.data.contract import DataContract
+from crossmod.data.contract import DataContract, slicing_in_words
 from crossmod.data.dataset import Member, SliceDataset
-from crossmod.data.store import Store
+from crossmod.data.store import Geometry, Store
 from crossmod.errors import ContractError
 from crossmod.hashing import hash_code, hash_file, hash_settings
 from crossmod.methods import module_name
@@ -91,7 +91,7 @@ def make_contract(
     ContractError
         If the stores were not all sliced and preprocessed alike.
     """
-    size, halvings, preprocessed = _common_grid([*training.members, *validation.members])
+    geometry, preprocessed = _common_grid([*training.members, *validation.members])
     preprocess = request.preprocess or preprocessed["preprocess"]
     split = {
         "train": sorted(member.session for member in training.members),
@@ -101,8 +101,9 @@ def make_contract(
         sources=request.task.sources,
         target=request.task.target,
         context=request.training.context,
-        size=size,
-        halvings=halvings,
+        size=geometry.size,
+        halvings=geometry.halvings,
+        fit=geometry.fit,
         spacing_mm=preprocess["spacing_mm"],
         space=preprocess["space"],
         orientation="RAS",
@@ -115,22 +116,20 @@ def make_contract(
     )
 
 
-def _common_grid(members: list[Member]) -> tuple[int, int, dict[str, Any]]:
-    """Size, halvings and preprocessing, which all stores must share."""
-    first = None
-    for member in members:
-        store = Store.open(member.manifest)
-        found = (store.geometry.size, store.geometry.halvings, store.manifest["preprocessed"])
-        first = first or found
-        if found != first:
-            problem = f"was sliced or preprocessed otherwise than {members[0].session}"
-            raise ContractError(member.manifest, problem, "make all stores with the same settings")
-    assert first is not None  # a data set for training is never empty
-    return first
+def _common_grid(members: list[Member]) -> tuple[Geometry, dict[str, Any]]:
+    """Geometry of the first session, as which all must be sliced, and their preprocessing."""
+    stores = [Store.open(member.manifest) for member in members]
+    geometry, preprocessed = stores[0].geometry, stores[0].manifest["preprocessed"]
+    for store in stores[1:]:
+        alike = slicing_in_words(store.geometry) == slicing_in_words(geometry)
+        if not alike or store.manifest["preprocessed"] != preprocessed:
+            problem = f"was sliced or preprocessed otherwise than {stores[0].session}"
+            raise ContractError(store.path, problem, "make all stores with the same settings")
+    return geometry, preprocessed
 
 
 def _cohort(training: SliceDataset, modalities: Sequence[str]) -> dict[str, list[float]]:
-    """Median over the training sessions of each modality's two percentiles."""
+    """Median over the training sessions of what was mapped to 0 and 1 in each modality."""
     ends = ("low", "high")
     scales: dict[str, list[list[float]]] = {name: [] for name in modalities}
     for member in training.members:
