@@ -85,9 +85,10 @@ def test_size_of_the_discriminators() -> None:
         assert count(GlobalDiscriminator(3, 256)) == pytest.approx(11_150_000, rel=0.01)
 
 
-def test_starts_as_plain_instance_norm() -> None:
-    style = new().networks["generator"].style
-    for module in style.parameters_of:
+@pytest.mark.parametrize("heads", ["joint", "separate"])
+def test_starts_as_plain_instance_norm(heads: str) -> None:
+    style = new(style_heads=heads).networks["generator"].style
+    for module in style.heads.modules():
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.weight)
     scale, shift = style(random(3, 1, 32, 32)).unbind(dim=1)
@@ -101,7 +102,53 @@ def test_shared_style_is_the_same_in_all_layers() -> None:
     found = style(random(2, 1, 32, 32))
     assert found.shape == (8, 2, 2, 16)
     assert (found == found[:1]).all()
-    assert style.parameters_of[-1].out_features == 32
+    assert style.heads[0][-1].out_features == 32
+
+
+def test_blended_blocks_have_no_seam() -> None:
+    fusion = BlockwiseFusion(1, grid=2, blend=True)
+    with torch.no_grad():
+        fusion.weight.copy_(torch.tensor([[[1.0, 1.0], [3.0, 3.0]]]))
+        fusion.bias.zero_()
+    made = fusion(torch.ones(1, 1, 16, 16))[0, 0]
+    # Centers of the blocks lie between rows 3 and 4, and 11 and 12, an eighth of the way apart.
+    expected = torch.arange(16).sub(3.5).div(8).clamp(0, 1).mul(2).add(1)
+    torch.testing.assert_close(made, expected[:, None].expand(16, 16))
+    plain = BlockwiseFusion(1, grid=1, blend=True)
+    source = random(1, 1, 8, 8)
+    torch.testing.assert_close(plain(source), source * plain.weight.item())
+
+
+def test_widths_that_the_paper_leaves_open() -> None:
+    with torch.device("meta"):
+        plain = FDGenerator(FDShape(2, 1, 256))
+        narrow = FDGenerator(FDShape(2, 1, 256, first=32))
+        doubled = FDGenerator(FDShape(2, 1, 256, style_growth="doubled"))
+    assert narrow.encoders[0][0].out_channels == 32
+    # First layer and its norm, and the input of the second layer, in two encoders.
+    assert count(plain) - count(narrow) == 2 * (32 * 50 + 2 * 32 + 32 * 128 * 16)
+    shapes = [m.out_channels for m in doubled.style.describe if isinstance(m, nn.Conv2d)]
+    assert shapes == [64, 128, 256, 512, 1024, 8]
+
+
+def test_scales_and_shifts_may_have_heads_of_their_own() -> None:
+    style = new(style_heads="separate").networks["generator"].style
+    target = random(2, 1, 32, 32)
+    before = style(target)
+    nn.init.normal_(style.heads[1][-1].bias)
+    after = style(target)
+    assert torch.equal(after[:, 0], before[:, 0])
+    assert not torch.equal(after[:, 1], before[:, 1])
+
+
+def test_joint_batches_share_their_statistics() -> None:
+    separate, joint = new(), new(discriminator_batches="joint")
+    one = batch()
+    images = (one["target"], -one["target"])
+    found = [float(m.step_discriminator(one["source"], *images)) for m in (separate, joint)]
+    assert found[0] != pytest.approx(found[1], rel=1e-4)
+    weights = [m.networks["discriminator"].state_dict() for m in (separate, joint)]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_every_source_has_an_encoder_of_its_own() -> None:
@@ -135,6 +182,8 @@ def test_presets_of_the_l1_weight(preset: str, weight: float) -> None:
     "settings",
     [
         {"laf_grid": 16},
+        {"laf_seams": "blend", "first_width": 2, "discriminator_batches": "joint"},
+        {"style_growth": "doubled", "style_heads": "separate"},
         {"style_from": "target"},
         {"activation": "relu", "affine": False, "padding": "zeros"},
         {"up": "nearest", "up_norm": "instance"},

@@ -13,7 +13,8 @@ from crossmod.methods.base import GradientMethod
 class AdversarialMethod(GradientMethod):
     """A `generator` against a `discriminator` that sees sources and target.
 
-    Its settings have `adversarial`, `learning_rate` and `betas`. The discriminator steps first.
+    Its settings have `adversarial`, `discriminator_batches`, `learning_rate` and `betas`. The
+    discriminator steps first.
     """
 
     def make_optimizers(self) -> dict[str, Optimizer]:
@@ -41,15 +42,25 @@ class AdversarialMethod(GradientMethod):
     def step_discriminator(self, source: Tensor, target: Tensor, synthetic: Tensor) -> Tensor:
         """Step on acquired and synthetic images (detached); the mean of both losses.
 
-        Each is propagated on its own: batch statistics stay separate, half the memory is needed,
-        and buffers that several devices share are not changed between forward and backward.
+        In separate batches each is propagated on its own: batch statistics stay separate, half the
+        memory is needed, and buffers that several devices share are not changed between forward
+        and backward.
         """
         self.optimizers["discriminator"].zero_grad()
+        kind = self.settings.adversarial
         total = source.new_zeros(())
-        for image, acquired in ((synthetic, False), (target, True)):
-            logits = self.judge(source, image)
-            loss = discriminator_loss(self.settings.adversarial, logits, acquired=acquired) / 2
+        if self.settings.discriminator_batches == "joint":
+            images = torch.cat([synthetic, target])
+            made, acquired = self.judge(torch.cat([source, source]), images).chunk(2)
+            loss = discriminator_loss(kind, made, acquired=False) / 2
+            loss = loss + discriminator_loss(kind, acquired, acquired=True) / 2
             self.backward(loss)
             total += loss.detach()
+        else:
+            for image, is_acquired in ((synthetic, False), (target, True)):
+                logits = self.judge(source, image)
+                loss = discriminator_loss(kind, logits, acquired=is_acquired) / 2
+                self.backward(loss)
+                total += loss.detach()
         self.optimizers["discriminator"].step()
         return total

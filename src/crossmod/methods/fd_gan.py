@@ -26,7 +26,10 @@ class FDGAN(AdversarialMethod):
 
     Deviations: the paper leaves channels, norms, the weight of L1 and more open; each choice is a
     setting and its reason stands beside it. Equation 4 is read as the usual adversarial loss with
-    a non-saturating generator. Networks step in turns at every batch, not every epoch.
+    a non-saturating generator: as printed, the discriminator's term has no lower bound. Networks
+    step in turns at every batch: in turns of whole epochs, as the text can be read, neither has an
+    opponent that moves. Of the three transposed convolutions two double the size, for three would
+    not give it back. The pseudo-target has one channel, for it is compared with the target.
     """
 
     settings: MethodSettings
@@ -39,10 +42,14 @@ class FDGAN(AdversarialMethod):
             channels_per_source=2 * inputs.context + 1,
             size=inputs.size,
             width=settings.width,
+            first=settings.first_width,
             residual_blocks=settings.residual_blocks,
             grid=settings.laf_grid,
+            blend=settings.laf_seams == "blend",
             style=settings.style,
             style_width=settings.style_width,
+            style_growth=settings.style_growth,
+            style_heads=settings.style_heads,
             share_style=settings.share_adain,
             activation=settings.activation,
             affine=settings.affine,

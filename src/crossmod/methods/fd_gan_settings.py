@@ -17,16 +17,27 @@ class MethodSettings(Settings):
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
     """Channels of the first block of every encoder."""
+    # Only the 256 channels at the end are given; 64-128-256 doubles at each halving, as MUNIT does.
+    first_width: Annotated[int, Limits(ge=1, le=256)] | None = None
+    """Channels of the first block of the source encoders (SRE), if not `width`; the next two have
+    2 and 4 times `width`."""
     discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
     """Channels of the first block of the discriminator; by default as many as the generator's."""
     residual_blocks: Annotated[int, Limits(ge=1, le=16)] = 4
     """Residual blocks of each encoder and of the decoder."""
     laf_grid: Literal[1, 2, 4, 8, 16] = 2
     """Blocks along each axis for the pseudo-target (LAF); 1 is a plain 1 x 1 convolution."""
+    # The paper leaves seams; nothing but the style encoder sees them.
+    laf_seams: Literal["leave", "blend"] = "leave"
+    """Whether the weights of blocks end at the blocks' edges or pass over into each other."""
     style: Annotated[int, Limits(ge=1)] = 8
     """Numbers that the style encoder (SPE) reduces the pseudo-target to."""
     style_width: Annotated[int, Limits(ge=1)] = 256
     """Width of the linear layers from these numbers to scales and shifts."""
+    style_growth: Literal["capped", "doubled"] = "capped"
+    """Channels of the style encoder: `width` x 1, 2, 4, 4, 4 as in MUNIT, or x 1, 2, 4, 8, 16."""
+    style_heads: Literal["joint", "separate"] = "joint"
+    """Scales and shifts from the same three linear layers, or each from three of its own."""
     # Equation 2 of the paper is per channel; MUNIT gives every layer its own.
     share_adain: bool = False
     """One set of scales and shifts for all AdaIN layers instead of one for each."""
@@ -50,6 +61,9 @@ class MethodSettings(Settings):
     # The paper compares with pix2pix as differing "in the generator" alone: same discriminator.
     discriminator: Literal["patch", "global"] = "patch"
     """PatchGAN of 70 pixels, or one logit for the whole image."""
+    # Separate statistics are pix2pix's way; they let the discriminator see which batch it is given.
+    discriminator_batches: Literal["separate", "joint"] = "separate"
+    """Acquired and synthetic images in batches of their own, or in one with common statistics."""
     adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     """Adversarial loss; the generator's is the non-saturating one."""
     # The paper's 0.1 is read in two ways that differ by the number of pixels: the mean drowns

@@ -27,6 +27,9 @@ class MethodSettings(Settings):
     leave a checkerboard."""
     dropout: Fraction = 0.5
     """Dropout in up to three inner decoder blocks; the paper's only source of noise."""
+    # Separate statistics are pix2pix's way; they let the discriminator see which batch it is given.
+    discriminator_batches: Literal["separate", "joint"] = "separate"
+    """Acquired and synthetic images in batches of their own, or in one with common statistics."""
     adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     """Adversarial loss."""
     lambda_l1: Annotated[float, Limits(ge=0)] = 100.0

@@ -30,6 +30,8 @@ class MethodSettings(Settings):
     up: Literal["transposed", "nearest"] = "transposed"
     """Upsampling: transposed convolutions, or nearest neighbor and a convolution, which cannot
     leave a checkerboard."""
+    discriminator_batches: Literal["separate", "joint"] = "separate"
+    """Acquired and synthetic images in batches of their own, or in one with common statistics."""
     adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     """Adversarial loss (assumed)."""
     orientations: Annotated[int, Limits(ge=3, le=64)] = 20

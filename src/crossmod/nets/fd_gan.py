@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from crossmod.nets.blocks import (
 Activation = Literal["leaky-relu", "relu"]
 Padding = Literal["reflect", "zeros"]
 UpNorm = Literal["layer", "instance", "none"]
+StyleGrowth = Literal["capped", "doubled"]
+StyleHeads = Literal["joint", "separate"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,23 @@ class FDShape:
     size : int
         Height and width in pixels, a multiple of 4.
     width : int
-        Channels of the first block of every encoder.
+        Channels of the first block of every encoder; a quarter of the features' channels.
+    first : int or None
+        Channels of the first block of the source encoders, if they are others.
     residual_blocks : int
         Residual blocks of each encoder and of the decoder.
     grid : int
         The image is cut into `grid` x `grid` blocks for the pseudo-target (LAF).
+    blend : bool
+        Weights of the blocks pass over into each other instead of ending at the blocks' edges.
     style : int
         Numbers that describe what is specific to the target.
     style_width : int
         Width of the layers that turn them into scales and shifts.
+    style_growth : {"capped", "doubled"}
+        Channels of the style encoder: at most those of the features, or doubled at every halving.
+    style_heads : {"joint", "separate"}
+        Scales and shifts from the same linear layers, or each from its own.
     share_style : bool
         One set of scales and shifts for all AdaIN layers instead of one each.
     activation : {"leaky-relu", "relu"}
@@ -70,10 +80,14 @@ class FDShape:
     channels_per_source: int
     size: int
     width: int = 64
+    first: int | None = None
     residual_blocks: int = 4
     grid: int = 2
+    blend: bool = False
     style: int = 8
     style_width: int = 256
+    style_growth: StyleGrowth = "capped"
+    style_heads: StyleHeads = "joint"
     share_style: bool = False
     activation: Activation = "leaky-relu"
     affine: bool = True
@@ -112,7 +126,8 @@ class FDGenerator(nn.Module):
             nn.InstanceNorm2d(features, affine=shape.affine),
             activation(shape.activation),
         )
-        self.fusion = BlockwiseFusion(shape.sources * shape.channels_per_source, shape.grid)
+        n_in = shape.sources * shape.channels_per_source
+        self.fusion = BlockwiseFusion(n_in, shape.grid, blend=shape.blend)
         self.style = StyleEncoder(shape)
         self.decoder = Decoder(shape)
         initialize(self)
@@ -145,11 +160,14 @@ class BlockwiseFusion(nn.Module):
         Channels of the sources.
     grid : int
         Blocks along each axis; with 1 it is a plain 1 x 1 convolution.
+    blend : bool
+        Weights are those of a block at its center and are interpolated bilinearly between centers,
+        so that no seam shows at the edges of the blocks.
     """
 
-    def __init__(self, n_in: int, grid: int) -> None:
+    def __init__(self, n_in: int, grid: int, *, blend: bool = False) -> None:
         super().__init__()
-        self.grid = grid
+        self.grid, self.blend = grid, blend
         self.weight = nn.Parameter(torch.empty(n_in, grid, grid))
         self.bias = nn.Parameter(torch.zeros(grid, grid))
         nn.init.normal_(self.weight, 0.0, 0.02)
@@ -157,6 +175,10 @@ class BlockwiseFusion(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Map (B, n_in, H, W) to (B, 1, H, W)."""
         batch, channels, height, width = source.shape
+        if self.blend:
+            maps = torch.cat([self.weight, self.bias[None]])[None]
+            maps = functional.interpolate(maps, size=(height, width), mode="bilinear")
+            return (source * maps[:, :-1]).sum(dim=1, keepdim=True) + maps[:, -1:]
         rows, columns = height // self.grid, width // self.grid
         blocks = source.view(batch, channels, self.grid, rows, self.grid, columns)
         fused = torch.einsum("bcgrhw,cgh->bgrhw", blocks, self.weight)
@@ -175,39 +197,53 @@ class StyleEncoder(nn.Module):
 
     def __init__(self, shape: FDShape) -> None:
         super().__init__()
-        w, features = shape.width, shape.features
-        layers: list[nn.Module] = [nn.Conv2d(1, w, 7, padding=3), activation(shape.activation)]
-        for n_in, n_out in pairwise((w, 2 * w, features, features, features)):
+        features = shape.features
+        most = features if shape.style_growth == "capped" else 16 * shape.width
+        widths = [min(shape.width * 2**level, most) for level in range(5)]
+        layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 7, padding=3)]
+        layers.append(activation(shape.activation))
+        for n_in, n_out in pairwise(widths):
             layers += [down_convolution(n_in, n_out, bias=True), activation(shape.activation)]
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(features, shape.style, 1), nn.Flatten()]
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(widths[-1], shape.style, 1), nn.Flatten()]
         self.describe = nn.Sequential(*layers)
         self.layers = 1 if shape.share_style else 2 * shape.residual_blocks
         self.repeats = 2 * shape.residual_blocks // self.layers
         self.features = features
-        self.parameters_of = nn.Sequential(
-            nn.Linear(shape.style, shape.style_width),
-            activation(shape.activation),
-            nn.Linear(shape.style_width, shape.style_width),
-            activation(shape.activation),
-            nn.Linear(shape.style_width, self.layers * 2 * features),
-        )
+        numbers = self.layers * features
+        if shape.style_heads == "joint":
+            self.heads = nn.ModuleList([_style_head(shape, 2 * numbers)])
+        else:
+            self.heads = nn.ModuleList(_style_head(shape, numbers) for _ in range(2))
 
     def start_as_instance_norm(self) -> None:
         """Draw small weights, scales about 1 and shifts about 0."""
-        for module in self.parameters_of:
+        for module in self.heads.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
-            last = self.parameters_of[-1].bias
-            assert isinstance(last, Tensor)
-            last.view(self.layers, 2, self.features)[:, 0] = 1.0
+            last = cast(nn.Linear, cast(nn.Sequential, self.heads[0])[-1]).bias
+            last.view(self.layers, -1, self.features)[:, 0] = 1.0
 
     def forward(self, target: Tensor) -> Tensor:
         """Map (B, 1, H, W) to (AdaIN layers, 2, B, features): scale and shift of each."""
-        found = self.parameters_of(self.describe(target))
-        found = found.view(-1, self.layers, 2, self.features).permute(1, 2, 0, 3)
-        return found.repeat(self.repeats, 1, 1, 1)
+        code = self.describe(target)
+        found = torch.cat(
+            [head(code).view(len(code), self.layers, -1, self.features) for head in self.heads],
+            dim=2,
+        )
+        return found.permute(1, 2, 0, 3).repeat(self.repeats, 1, 1, 1)
+
+
+def _style_head(shape: FDShape, n_out: int) -> nn.Sequential:
+    """Three linear layers from the code of a style to the numbers that set it."""
+    return nn.Sequential(
+        nn.Linear(shape.style, shape.style_width),
+        activation(shape.activation),
+        nn.Linear(shape.style_width, shape.style_width),
+        activation(shape.activation),
+        nn.Linear(shape.style_width, n_out),
+    )
 
 
 class Decoder(nn.Module):
@@ -261,12 +297,12 @@ def residual_block(shape: FDShape) -> Residual:
 
 def source_encoder(shape: FDShape) -> nn.Sequential:
     """SRE: features (B, 4 width, H/4, W/4) of one source (B, channels_per_source, H, W)."""
-    w = shape.width
-    layers: list[nn.Module] = [nn.Conv2d(shape.channels_per_source, w, 7, padding=3)]
-    layers += [nn.InstanceNorm2d(w, affine=shape.affine), activation(shape.activation)]
-    for n_in in (w, 2 * w):
-        layers.append(down_convolution(n_in, 2 * n_in, bias=True))
-        layers.append(nn.InstanceNorm2d(2 * n_in, affine=shape.affine))
+    widths = (shape.first or shape.width, 2 * shape.width, shape.features)
+    layers: list[nn.Module] = [nn.Conv2d(shape.channels_per_source, widths[0], 7, padding=3)]
+    layers += [nn.InstanceNorm2d(widths[0], affine=shape.affine), activation(shape.activation)]
+    for n_in, n_out in pairwise(widths):
+        layers.append(down_convolution(n_in, n_out, bias=True))
+        layers.append(nn.InstanceNorm2d(n_out, affine=shape.affine))
         layers.append(activation(shape.activation))
     layers += [residual_block(shape) for _ in range(shape.residual_blocks)]
     return nn.Sequential(*layers)
