@@ -15,6 +15,7 @@ import torch
 from pydantic import TypeAdapter
 
 from crossmod.checking import check
+from crossmod.data.store import Geometry
 from crossmod.methods import declaration, method_class, method_names, settings_class
 from crossmod.methods.base import ClassicalMethod, GradientMethod, Inputs, Method
 from crossmod.methods.registry import build
@@ -249,8 +250,10 @@ def test_refuses_other_channels(name: str, request_of: Callable[..., Any], tmp_p
     model = checkpoint.load_model(path, device="cpu")
     with pytest.raises(ContractError, match=r"a\.pt: was given .* where \(B, 2, H, W\) is due"):
         model.synthesize(torch.zeros(1, 3, 32, 32))
+    affine = tuple(tuple(float(i == j) for j in range(4)) for i in range(4))
+    geometry = Geometry((32, 32, 8), affine, (0, 0), size=32, halvings=0)
     with pytest.raises(ContractError, match="lacks T2w"):
-        model.contract.check(["T1w", "FLAIR"], 32, 0, "sub-01")
+        model.contract.check(["T1w", "FLAIR"], geometry, "sub-01")
 
 
 @every_method

@@ -17,6 +17,7 @@ STUDY = {
     "tasks": [{"sources": ["T1w"], "target": "FLAIR"}],
     "models": {"unet": {"method": "unet"}},
 }
+TABLES = ("scores", "summary", "comparisons", "experiments", "curves")
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         run.synthetic_batch("000"),
         run.scores("000"),
         run.scored_batch("000"),
-        *(paths.summary(table) for table in ("scores", "summary", "comparisons", "curves")),
+        *(paths.summary(table) for table in TABLES),
         paths.metrics,
         paths.report,
         *(paths.beside_report(page) for page in ("overview", "quality")),
@@ -71,7 +72,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 31
+    assert len(lines) == len(outputs) == 32
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:
