@@ -184,7 +184,8 @@ def strip(
         for shown in subjects[task].model_slices(study, limit, (model,))
     ]
     first = next(iter(subjects.values()))
-    acquired = dict(pair for subject in subjects.values() for pair in subject.shown_acquired())
+    shown = [subject.shown_acquired() for subject in subjects.values()]
+    acquired = dict([pair for some in shown for pair in some[:-1]] + [some[-1] for some in shown])
     where = f"slice z = {first.height_mm:.0f} mm ({first.chosen_by})"
     return Strip(first.status.session, why, where, limit, tuple(acquired.items()), tuple(made))
 
@@ -285,7 +286,7 @@ class _Subject:
         return Panel(self.status.session, self.choice.why, where, *shown)
 
     def shown_acquired(self) -> list[tuple[str, Picture]]:
-        """Sources and acquired target."""
+        """Sources, then the acquired target."""
         shown = []
         for name, plane in self.acquired.items():
             if plane is not None:
