@@ -13,6 +13,7 @@ from crossmod.planning import Plan, Run
 from crossmod.progress import USUAL_SECONDS, Expectation, StudyProgress
 from crossmod.stages import LOGS, benchmark_files
 from crossmod.text import text_table
+from crossmod.training.curve import clock
 
 START_SECONDS = 12.0  # a training's imports
 BRAIN_HEIGHT_MM = 130.0  # adult brain, where no slices exist to count
@@ -85,8 +86,8 @@ def estimate(plan: Plan) -> Estimate:
 def estimate_text(found: Estimate) -> str:
     """Table of jobs and models with the expected time, for people."""
     plan, costs, jobs = found.plan, found.costs, found.jobs
-    rows = [[stage, count, _clock(seconds)] for stage, (count, seconds) in jobs.items()]
-    rows.append(["train", len(costs), _clock(sum(cost.seconds for cost in costs.values()))])
+    rows = [[stage, count, clock(seconds)] for stage, (count, seconds) in jobs.items()]
+    rows.append(["train", len(costs), clock(sum(cost.seconds for cost in costs.values()))])
     models = {run.model: costs[run_id] for run_id, run in plan.runs.items()}
     model_rows = [
         [
@@ -94,7 +95,7 @@ def estimate_text(found: Estimate) -> str:
             f"{cost.parameters / 1e6:.2f}",
             f"{cost.training_flops / 1e12:.1f}",
             f"{cost.memory_gb:.1f}",
-            _clock(cost.seconds),
+            clock(cost.seconds),
         ]
         for name, cost in models.items()
     ]
@@ -109,8 +110,8 @@ def estimate_text(found: Estimate) -> str:
             "stages: preprocess, slices, train, synthesize, evaluate, report",
             text_table(["stage", "jobs", "core time h:mm:ss"], rows),
             text_table(MODEL_HEADER, model_rows),
-            f"expected, if nothing is done yet: core time {_clock(core_seconds)} "
-            f"({_clock(found.seconds_on(here))} on the {here} cores here), "
+            f"expected, if nothing is done yet: core time {clock(core_seconds)} "
+            f"({clock(found.seconds_on(here))} on the {here} cores here), "
             f"disk {found.disk_bytes / 1e9:.1f} GB; report: {plan.paths.report}",
         ]
     )
@@ -219,10 +220,3 @@ def _flops_per_second() -> float:
     elapsed = time.perf_counter() - start
     torch.set_num_threads(threads)
     return SHARE_OF_CONVOLUTION * flops * rounds / elapsed
-
-
-def _clock(seconds: float) -> str:
-    """Hours, minutes, seconds: `1:05:00`, `0:05:00`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -6,7 +6,7 @@ import pytest
 
 from crossmod.cli import main
 from crossmod.description import description_text
-from crossmod.estimate import _clock, disk_bytes, job_seconds
+from crossmod.estimate import disk_bytes, job_seconds
 from crossmod.evaluation.curves import write_curves
 from crossmod.files import read_rows, write_rows
 from crossmod.planning import make_plan
@@ -14,13 +14,14 @@ from crossmod.progress import read_expectation
 from crossmod.stages import benchmark_files, model_costs, report_request
 from crossmod.summary_text import index_text
 from crossmod.text import some, text_table
+from crossmod.training.curve import clock
 from tests.conftest import write_scan
 
 THREE = ["T1w", "T2w", "FLAIR"]
 
 
 def test_clock_reads_like_a_clock() -> None:
-    assert [_clock(s) for s in (0, 59.6, 61, 3600, 3725)] == [
+    assert [clock(s) for s in (0, 59.6, 61, 3600, 3725)] == [
         "0:00:00", "0:01:00", "0:01:01", "1:00:00", "1:02:05"
     ]  # fmt: skip
 

@@ -16,7 +16,6 @@ from crossmod.report.inputs import StudyFiles
 from crossmod.report.pictures import Strip, strip
 from crossmod.report.request import Endpoint
 from crossmod.report.tables import Metric, metric_of, p_value
-from crossmod.text import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +123,7 @@ def _view(
         ),
         differences=tuple(_differences(experiment, by_key, columns)),
         sentences=tuple(_sentences(experiment, by_key, undertrained)),
-        boxes=row_plot(_panels(experiment, values, by_key), f"scores of {experiment.title}"),
+        boxes=row_plot(_panels(experiment, values), f"scores of {experiment.title}"),
         strip=_strip(study, experiment, common),
     )
 
@@ -269,9 +268,7 @@ def _verdict(name: str, control: str, published: float, line: Line) -> str:
     )
 
 
-def _panels(
-    experiment: ExperimentSettings, values: Mapping[Key, pd.DataFrame], lines: Mapping[Key, Line]
-) -> list[Panel]:
+def _panels(experiment: ExperimentSettings, values: Mapping[Key, pd.DataFrame]) -> list[Panel]:
     panels = []
     for (protocol, region, metric), table in values.items():
         if table.empty:
@@ -294,4 +291,4 @@ def _strip(study: StudyFiles, experiment: ExperimentSettings, common: pd.DataFra
     ranked = common[experiment.control].sort_values(kind="stable").index.tolist()
     person = ranked[(len(ranked) - 1) // 2]
     rows = [(row.name, row.task, row.model) for row in experiment.rows]
-    return strip(study, rows, person, f"median of {listed([experiment.control])}")
+    return strip(study, rows, person, f"median of {experiment.control}")

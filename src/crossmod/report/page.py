@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossmod.evaluation.summary import COMPARED
+from crossmod.evaluation_settings import PROTOCOLS
 from crossmod.files import write_text
 from crossmod.report import records
 from crossmod.report.costs import cost_rows
@@ -51,7 +53,6 @@ FOLD_ABOVE = 12
 ANCHORS = 17
 """Colors of the error maps that the script is given; it blends between them."""
 REGION_METRICS = ("psnr", "ssim", "mae")
-OTHER_PROTOCOLS = ("resvit-v1", "syndiff-v1", "hinet-v1", "brasyn-v1", "synthrad-v1")
 
 
 def write_report(request: ReportRequest) -> None:
@@ -233,7 +234,7 @@ def _published_tables(study: StudyFiles, task: Task) -> list[ScoreTable]:
     """Scores under the protocols that stand for other papers' ways."""
     regions = ("brain", "healthy", "lesion", "slice")
     found = []
-    for protocol in OTHER_PROTOCOLS:
+    for protocol in (name for name in PROTOCOLS if name not in COMPARED):
         selection = Selection(task.id, protocol, regions)
         table = score_table(study.summary, study.models, selection)
         if table is not None:
