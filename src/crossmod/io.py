@@ -110,7 +110,7 @@ def read_image(path: Path | str, dtype: type = np.float32) -> Image:
     Raises
     ------
     InputError
-        If the file cannot be read, is not 3-D, holds NaN or infinities, or is constant.
+        If the file cannot be read, is not 3-D, or holds NaN or infinities.
     """
     proxy = read_header(path)
     try:
@@ -131,6 +131,30 @@ def read_scan(path: Path | str) -> Image:
     if image.data.min() == image.data.max():
         raise InputError(path, "is constant", "copy the scan again or exclude the session")
     return image
+
+
+def read_on_grid(path: Path | str, grid: Image, dtype: type = np.float32) -> NDArray:
+    """Read a volume made earlier, which must lie on the grid of the brain mask.
+
+    Parameters
+    ----------
+    path : path
+        File of an earlier stage.
+    grid : Image
+        Brain mask.
+    dtype : numpy type
+        As in `read_image`.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and if the volume lies on another grid.
+    """
+    image = read_image(path, dtype)
+    if not same_grid(image, grid):
+        problem = "does not lie on the grid of the brain mask"
+        raise InputError(path, problem, "delete it and run its stage again")
+    return image.data
 
 
 def write_image(path: Path | str, image: Image, description: str = "") -> None:

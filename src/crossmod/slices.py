@@ -14,7 +14,7 @@ from crossmod.errors import InputError
 from crossmod.files import atomic_path, write_json
 from crossmod.hashing import hash_file
 from crossmod.intensity import Normalizer
-from crossmod.io import Image, read_image, same_grid
+from crossmod.io import Image, read_image, read_on_grid
 from crossmod.paths import split_key
 from crossmod.planes import place_section, to_plane
 from crossmod.settings import MODALITIES
@@ -116,7 +116,7 @@ def _slice_session(
     for row, name in enumerate(modalities):
         covered = covered_brain(status, status_file, name, brain_image)[..., section]
         path = status.path(name, status_file)
-        volume = _on_grid(path, brain_image)[..., section]
+        volume = read_on_grid(path, brain_image)[..., section]
         array[row] = to_plane(normalize(volume, normalizers[name], covered), geometry)
         occupancy[name] = covered.sum(axis=(0, 1)).tolist()
     content = {
@@ -136,7 +136,7 @@ def covered_brain(
     name = f"fov-{modality}"
     if name not in status.outputs:
         return brain.data > 0
-    field_of_view = _on_grid(status.path(name, status_file), brain, np.uint8)
+    field_of_view = read_on_grid(status.path(name, status_file), brain, np.uint8)
     return (brain.data > 0) & (field_of_view > 0)
 
 
@@ -146,11 +146,3 @@ def normalize(
     """Map `low` to 0 and `high` to 1 and clip; 0 where `inside` is false."""
     scale = Normalizer(normalizer["low"], normalizer["high"])
     return np.where(inside, scale.apply(volume), np.float32(0))
-
-
-def _on_grid(path: Path, grid: Image, dtype: type = np.float32) -> NDArray:
-    image = read_image(path, dtype)
-    if not same_grid(image, grid):
-        problem = "does not lie on the grid of the brain mask"
-        raise InputError(path, problem, "delete the session's derivatives and preprocess again")
-    return image.data

@@ -87,7 +87,9 @@ def line(table, **keys):
 
 def test_tables_are_as_documented(tmp_path):
     scores, summary, comparisons, metrics = run(tmp_path, study_rows())
-    assert tuple(scores.columns) == SCORE_COLUMNS == COLUMNS
+    assert SCORE_COLUMNS == COLUMNS
+    assert tuple(scores.columns) == (*COLUMNS, "role")
+    assert set(scores["role"]) <= {"test", "external"}
     assert tuple(summary.columns) == SUMMARY_COLUMNS
     assert tuple(comparisons.columns) == COMPARISON_COLUMNS
     assert list(metrics) == [TASK]

@@ -45,15 +45,13 @@ def experiment_table(subjects: pd.DataFrame, settings: EvaluationSettings) -> pd
     """
     import pandas as pd
 
-    tested = subjects[(subjects["role"] == "test") & (subjects["variant"] == "")]
     lines: list[dict[str, Any]] = []
     for experiment in settings.experiments:
         for protocol, region, metrics in CELLS:
-            part = tested[(tested["protocol"] == protocol) & (tested["region"] == region)]
             family = []
             for metric in metrics:
                 cell = {"protocol": protocol, "region": region, "metric": metric}
-                values = part[part["metric"] == metric]
+                values = tested_values(subjects, protocol, region, metric)
                 family += [cell | line for line in _lines(values, experiment, settings)]
             _adjust(family)
             for line in family:
@@ -62,17 +60,49 @@ def experiment_table(subjects: pd.DataFrame, settings: EvaluationSettings) -> pd
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
+def tested_values(subjects: pd.DataFrame, protocol: str, region: str, metric: str) -> pd.DataFrame:
+    """One line per test subject, one column per task and model, of one metric.
+
+    Parameters
+    ----------
+    subjects : pandas.DataFrame
+        One value per subject, as `summary.subject_values` gives it.
+    protocol, region, metric : str
+        What is measured.
+    """
+    part = subjects[
+        (subjects["role"] == "test")
+        & (subjects["variant"] == "")
+        & (subjects["protocol"] == protocol)
+        & (subjects["region"] == region)
+        & (subjects["metric"] == metric)
+    ]
+    return part.pivot(index="participant", columns=["task", "model"], values="value")
+
+
+def common_values(values: pd.DataFrame, experiment: ExperimentSettings) -> pd.DataFrame:
+    """One line per subject that all rows of an experiment have, one column per row, by its name.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        As `tested_values` gives it.
+    experiment : ExperimentSettings
+        Rows.
+    """
+    common = values.reindex(columns=[(row.task, row.model) for row in experiment.rows])
+    common.columns = [row.name for row in experiment.rows]
+    return common.dropna().sort_index()
+
+
 def _lines(
-    part: pd.DataFrame, experiment: ExperimentSettings, settings: EvaluationSettings
+    values: pd.DataFrame, experiment: ExperimentSettings, settings: EvaluationSettings
 ) -> Iterator[dict[str, Any]]:
     """One line per row of an experiment, for one metric."""
-    values = part.pivot(index="participant", columns=["task", "model"], values="value")
-    common = values.reindex(columns=[(row.task, row.model) for row in experiment.rows])
-    common = common.dropna().sort_index()
-    control = next(row for row in experiment.rows if row.name == experiment.control)
+    common = common_values(values, experiment)
     samples, seed = settings.bootstrap, settings.seed
     for row in experiment.rows:
-        own = common[row.task, row.model].to_numpy()
+        own = common[row.name].to_numpy()
         baseline = values.get((row.task, experiment.baseline))
         low, high = mean_interval(own, samples, seed)
         line = {
@@ -88,8 +118,8 @@ def _lines(
         }
         if baseline is not None and own.size:
             line["above_baseline"] = float((own - baseline[common.index]).mean())
-        if row is not control:
-            found = compare(own, common[control.task, control.model].to_numpy(), samples, seed)
+        if row.name != experiment.control:
+            found = compare(own, common[experiment.control].to_numpy(), samples, seed)
             line |= {"t_p": found.t_p, "wilcoxon_p": found.wilcoxon_p}
             line |= {"difference": found.difference}
             line |= {"difference_low": found.ci_low, "difference_high": found.ci_high}

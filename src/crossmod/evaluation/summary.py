@@ -89,7 +89,7 @@ def summarize(request: SummaryRequest) -> None:
     scores = _in_order(scores, (*KEYS[2:], *KEYS[:2], *BY_CELL), names)
     subjects = subject_values(scores)
     summary = summary_table(scores, subjects, request.settings, names)
-    write_table(request.scores, scores[list(SCORE_COLUMNS)])
+    write_table(request.scores, scores[[*SCORE_COLUMNS, "role"]])
     write_table(request.summary, summary)
     comparisons = comparison_table(subjects, request.settings, request.models)
     write_table(request.comparisons, comparisons)

@@ -13,7 +13,7 @@ from crossmod.data.store import Store
 from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as quality
 from crossmod.intensity import Normalizer
-from crossmod.io import Image, read_image, same_grid
+from crossmod.io import Image, read_image, read_on_grid
 from crossmod.slices import covered_brain, normalize
 from crossmod.status import Status
 
@@ -116,11 +116,11 @@ def load_truth(
         problem = f"covers {int(brain.sum())} voxels of the brain, {LEAST_VOXELS} are needed"
         raise InputError(f"{status.session} {target}", problem, "check scan and registration")
     normalizer = status.details["normalizers"][target]
-    volume = _read_on(grid, status.path(target, status_file))
+    volume = read_on_grid(status.path(target, status_file), grid)
     box = quality.bounding_box(brain, margin=MARGIN, least=quality.SSIM_WINDOW)
     regions = {"brain": brain[box]}
     if "lesion" in status.outputs:
-        lesion: Mask = _read_on(grid, status.path("lesion", status_file), np.uint8) > 0
+        lesion: Mask = read_on_grid(status.path("lesion", status_file), grid, np.uint8) > 0
         regions["lesion"] = lesion[box] & brain[box]
         near = near_mask(lesion, grid.spacing_mm, LESION_MARGIN_MM)
         regions["healthy"] = brain[box] & ~near[box]
@@ -134,14 +134,6 @@ def load_truth(
         high=normalizer["high"],
         seed_slices=_seed_slices(brain, box[2], grid.spacing_mm[2], sources, store),
     )
-
-
-def _read_on(grid: Image, path: Path, dtype: type = np.float32) -> NDArray:
-    image = read_image(path, dtype)
-    if not same_grid(image, grid):
-        problem = "does not lie on the grid of the brain mask"
-        raise InputError(path, problem, "delete it and run its stage again")
-    return image.data
 
 
 def near_mask(mask: Mask, spacing_mm: tuple[float, float, float], distance_mm: float) -> Mask:
@@ -190,7 +182,7 @@ def load_normalized(truth: Truth, path: Path) -> Volume:
     InputError
         If it cannot be read or lies on another grid.
     """
-    return truth.cut(_read_on(truth.grid, path))
+    return truth.cut(read_on_grid(path, truth.grid))
 
 
 def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Volume:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crossmod.checking import check
-from crossmod.evaluation.experiments import CELLS, PUBLISHED_PROTOCOL
+from crossmod.evaluation.experiments import (
+    CELLS,
+    PUBLISHED_PROTOCOL,
+    common_values,
+    tested_values,
+)
 from crossmod.evaluation_settings import ExperimentRow, ExperimentSettings
 from crossmod.report.experiment_plot import Panel, row_plot
-from crossmod.report.figures import Picture, subject_values
+from crossmod.report.figures import Picture
 from crossmod.report.inputs import StudyFiles
 from crossmod.report.pictures import Strip, strip
-from crossmod.report.request import Endpoint
 from crossmod.report.tables import Metric, metric_of, p_value
 
 if TYPE_CHECKING:
@@ -107,7 +111,10 @@ def _view(
     )
     names = dict.fromkeys(metric for row in experiment.rows for metric in row.published)
     undertrained = _undertrained(study, experiment)
-    values = {place: row_values(study, experiment, *place) for place in _places()}
+    values = {
+        place: common_values(tested_values(study.subjects, *place), experiment)
+        for place in _places()
+    }
     common = values["brain-v1", "brain", "psnr"]
     return ExperimentView(
         title=experiment.title,
@@ -130,24 +137,6 @@ def _view(
 
 def _places() -> list[Key]:
     return [(*place, metric) for place in PLOTTED for metric in PLOTTED_METRICS]
-
-
-def row_values(
-    study: StudyFiles, experiment: ExperimentSettings, protocol: str, region: str, metric: str
-) -> pd.DataFrame:
-    """One row per test subject that all rows of the experiment have, one column per row."""
-    import pandas as pd
-
-    endpoint = Endpoint("", metric, region, protocol)
-    tables = {
-        task: subject_values(study.scores, task, endpoint)
-        for task in dict.fromkeys(row.task for row in experiment.rows)
-    }
-    empty = pd.Series(dtype=float)
-    columns = {row.name: tables[row.task].get(row.model, empty) for row in experiment.rows}
-    external = [name for name, roles in study.roles.items() if "external" in roles.values()]
-    values = pd.DataFrame(columns).dropna()
-    return values[~values.index.isin(external)].sort_index()
 
 
 def _undertrained(study: StudyFiles, experiment: ExperimentSettings) -> dict[str, int]:

@@ -67,19 +67,16 @@ def svg_picture(figure: Figure, alt: str) -> Picture:
     return Picture(data_uri(stream.getvalue(), "svg+xml"), alt, width, height)
 
 
-def subject_values(scores: pd.DataFrame, task: str, endpoint: Endpoint) -> pd.DataFrame:
-    """The endpoint's metric: one row per participant, one column per model.
-
-    Sessions and seeds of a participant are averaged.
-    """
-    part = scores[
-        (scores["task"] == task)
-        & (scores["variant"] == "")
-        & (scores["region"] == endpoint.region)
-        & (scores["protocol"] == endpoint.protocol)
-        & (scores["metric"] == endpoint.metric)
+def endpoint_values(subjects: pd.DataFrame, task: str, endpoint: Endpoint) -> pd.DataFrame:
+    """The endpoint's metric of a task: one row per participant, one column per model."""
+    part = subjects[
+        (subjects["task"] == task)
+        & (subjects["variant"] == "")
+        & (subjects["region"] == endpoint.region)
+        & (subjects["protocol"] == endpoint.protocol)
+        & (subjects["metric"] == endpoint.metric)
     ]
-    return part.pivot_table(index="participant", columns="model", values="value", aggfunc="mean")
+    return part.pivot(index="participant", columns="model", values="value")
 
 
 def box_plot(
@@ -94,7 +91,7 @@ def box_plot(
     Parameters
     ----------
     values : data frame
-        As `subject_values` gives.
+        As `endpoint_values` gives.
     models : sequence of Model
         Order of the boxes.
     external : sequence of str

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossmod.evaluation.summary import subject_values
 from crossmod.files import read_json, read_rows, read_table
 from crossmod.report.request import Endpoint, Model, ReportRequest, RunFiles, models_of
 from crossmod.status import Status, read_batch, read_status
@@ -63,6 +64,11 @@ class StudyFiles:
     def scores(self) -> pd.DataFrame:
         """All scores, tidy."""
         return read_scores(self.request.tables / "scores.tsv")
+
+    @cached_property
+    def subjects(self) -> pd.DataFrame:
+        """One value per subject: its sessions averaged, then its seeds."""
+        return subject_values(self.scores)
 
     @cached_property
     def summary(self) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from crossmod.report.figures import (
     box_plot,
     color_bar,
     curve_plot,
+    endpoint_values,
     file_picture,
-    subject_values,
 )
 from crossmod.report.headline import key_numbers, summary_sentences
 from crossmod.report.inputs import StudyFiles, Task
@@ -142,7 +142,7 @@ def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:
     shown = gallery(study, task)
     external = [name for name, roles in study.roles.items() if "external" in roles.values()]
     endpoint = study.endpoint
-    values = subject_values(study.scores, task.id, endpoint)
+    values = endpoint_values(study.subjects, task.id, endpoint)
     metric, region = metric_of(endpoint.metric), endpoint.region
     title = f"{metric.name} in the {REGION_NAMES.get(region, region)}, {endpoint.protocol}"
     arguments = (study.summary, study.comparisons, study.models, task, endpoint)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import read_header, read_image
-from crossmod.report.figures import Picture, data_uri, subject_values
+from crossmod.report.figures import Picture, data_uri, endpoint_values
 from crossmod.report.inputs import Made, StudyFiles, Task
 from crossmod.report.tables import metric_of
 from crossmod.report.volumes import Viewer, make_viewer
@@ -120,7 +120,7 @@ def _rank_name(rank: int, last: int) -> str:
 
 def gallery(study: StudyFiles, task: Task) -> Gallery | None:
     """Slices of the chosen subjects of a task; None if nothing was scored."""
-    values = subject_values(study.scores, task.id, study.endpoint)
+    values = endpoint_values(study.subjects, task.id, study.endpoint)
     model = study.endpoint.model
     if model not in values:
         return None
