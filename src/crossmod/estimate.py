@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossmod import machine
 from crossmod.files import read_json, read_rows
+from crossmod.methods import settings_class
 from crossmod.planning import Plan, Run
 from crossmod.progress import USUAL_SECONDS, Expectation, StudyProgress
 from crossmod.stages import LOGS, benchmark_files
@@ -120,12 +121,15 @@ def estimate_text(found: Estimate) -> str:
 def run_cost(plan: Plan, run: Run, flops_per_second: float, slices_per_session: float) -> Cost:
     """Cost of training one run.
 
-    Methods that are fitted at once read every slice once; their time is their start.
+    Methods that are fitted at once read every slice once; their time is their start, and what their
+    settings say of the fit.
     """
     study = plan.study
     measured = _mean_seconds([LOGS / study.study / "train" / f"{run.paths.id}.tsv"])
     if run.declaration.fitting == "classical":
-        return Cost(0, 0.0, 1.0, measured or START_SECONDS / 2)
+        entry = study.models[run.model]
+        fit = getattr(settings_class(entry.method)(**entry.own), "fit_seconds", 0.0)
+        return Cost(0, 0.0, 1.0, measured or START_SECONDS / 2 + fit)
     from crossmod.training.cost import cost
 
     training = study.training_of(run.model)

@@ -65,6 +65,8 @@ class ExperimentSettings(Section):
     """Name of the row that all others are compared with."""
     baseline: str | None = None
     """Model, such as the constant brain, whose height above is told for every row."""
+    without: tuple[str, ...] = ()
+    """Participants left out, to see whether a result hangs on them; the models stay the same."""
     publication: str = ""
     """Where the published numbers are from."""
     publication_slices: int | None = Field(None, ge=1)

@@ -122,8 +122,15 @@ def _pix2pix(settings: dict[str, Any]) -> str:
         f"is pix2pix [@pix2pix], a U-Net [@unet] ({_network(settings)}) against a discriminator of "
         f"image patches that also sees the sources, with {losses[settings['adversarial']]} "
         f"weighted {settings['lambda_adversarial']:g} and the L1 loss weighted "
-        f"{settings['lambda_l1']:g}, both trained by Adam [@adam] ({_steps(settings)})"
+        f"{_l1_weight(settings)}, both trained by Adam [@adam] ({_steps(settings)})"
     )
+
+
+def _l1_weight(settings: dict[str, Any]) -> str:
+    if settings["lambda_l1"] is not None:
+        return f"{settings['lambda_l1']:g}"
+    presets = {"reference": "100", "paper-mean": "0.1"}
+    return presets.get(settings["l1_weight"], "0.1 times the number of pixels")
 
 
 def _network(settings: dict[str, Any]) -> str:

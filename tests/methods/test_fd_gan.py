@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from crossmod.errors import ConfigError
+from crossmod.losses.adversarial import discriminator_loss, generator_loss
 from crossmod.methods.base import Inputs
 from crossmod.methods.registry import build
 from crossmod.nets.fd_gan import BlockwiseFusion, FDGenerator, FDShape, adain
@@ -41,7 +44,7 @@ def test_one_block_is_a_convolution_of_one_pixel() -> None:
     fusion = BlockwiseFusion(3, grid=1)
     nn.init.normal_(fusion.bias)
     source = random(2, 3, 8, 8)
-    expected = nn.functional.conv2d(source, fusion.weight[None], fusion.bias.view(1))
+    expected = nn.functional.conv2d(source, fusion.weight, fusion.bias.view(1))
     torch.testing.assert_close(fusion(source), expected)
 
 
@@ -53,7 +56,7 @@ def test_every_block_has_its_own_weights() -> None:
     for row in range(4):
         for column in range(4):
             block = (slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4))
-            weight, bias = fusion.weight[:, row, column], fusion.bias[row, column]
+            weight, bias = fusion.weight[0, :, row, column], fusion.bias[0, row, column]
             expected = (source[0][:, *block] * weight[:, None, None]).sum(dim=0) + bias
             torch.testing.assert_close(made[0, 0][block], expected)
 
@@ -98,17 +101,63 @@ def test_starts_as_plain_instance_norm(heads: str) -> None:
 
 
 def test_shared_style_is_the_same_in_all_layers() -> None:
-    style = new(share_adain=True).networks["generator"].style
+    style = new(adain="shared").networks["generator"].style
     found = style(random(2, 1, 32, 32))
     assert found.shape == (8, 2, 2, 16)
     assert (found == found[:1]).all()
     assert style.heads[0][-1].out_features == 32
 
 
+def test_scalar_style_is_the_same_in_all_channels() -> None:
+    style = new(adain="scalar").networks["generator"].style
+    found = style(random(2, 1, 32, 32))
+    assert found.shape == (8, 2, 2, 16)
+    assert (found == found[..., :1]).all()
+    assert style.heads[0][-1].out_features == 16
+
+
+def test_two_channels_of_the_pseudo_target_are_two_fusions() -> None:
+    torch.manual_seed(0)
+    both = BlockwiseFusion(2, grid=2, n_out=2)
+    source = random(1, 2, 16, 16)
+    for blend in (False, True):
+        both.blend = blend
+        for channel in range(2):
+            one = BlockwiseFusion(2, grid=2, blend=blend)
+            with torch.no_grad():
+                one.weight.copy_(both.weight[channel : channel + 1])
+            torch.testing.assert_close(one(source), both(source)[:, channel : channel + 1])
+
+
+def test_whole_epochs_alternate() -> None:
+    method = new(turns="epoch")
+    for epoch, (resting, stepping) in enumerate(
+        [("generator", "discriminator"), ("discriminator", "generator")]
+    ):
+        method.begin_epoch(epoch)
+        before = copy.deepcopy(method.state_dict())
+        method.training_step(batch())
+        after = method.state_dict()
+        weights = {n: [k for k in after[n] if k.endswith("weight")] for n in after}
+        assert all(torch.equal(after[resting][k], before[resting][k]) for k in weights[resting])
+        assert not all(
+            torch.equal(after[stepping][k], before[stepping][k]) for k in weights[stepping]
+        )
+
+
+def test_equation_4_as_printed() -> None:
+    logits = random(50)
+    printed = torch.sigmoid(logits).log().mean()
+    found = discriminator_loss("literal", logits, acquired=False)
+    torch.testing.assert_close(found, printed)
+    for loss in (partial(discriminator_loss, acquired=True), generator_loss):
+        torch.testing.assert_close(loss("literal", logits), loss("vanilla", logits))
+
+
 def test_blended_blocks_have_no_seam() -> None:
     fusion = BlockwiseFusion(1, grid=2, blend=True)
     with torch.no_grad():
-        fusion.weight.copy_(torch.tensor([[[1.0, 1.0], [3.0, 3.0]]]))
+        fusion.weight.copy_(torch.tensor([[[[1.0, 1.0], [3.0, 3.0]]]]))
         fusion.bias.zero_()
     made = fusion(torch.ones(1, 1, 16, 16))[0, 0]
     # Centers of the blocks lie between rows 3 and 4, and 11 and 12, an eighth of the way apart.
@@ -164,9 +213,24 @@ def test_every_source_has_an_encoder_of_its_own() -> None:
 def test_the_style_reaches_the_image() -> None:
     generator = new().networks["generator"].eval()
     source = batch()["source"]
-    image, pseudo_target = generator(source)
+    image, pseudo_target, _ = generator(source)
     torch.testing.assert_close(generator(source, pseudo_target)[0], image)
     assert not torch.equal(generator(source, random(2, 1, 32, 32))[0], image)
+
+
+@pytest.mark.parametrize("width", [4, 16])
+@pytest.mark.parametrize(("start", "awake"), [("kaiming", True), ("normal", False)])
+def test_the_style_takes_part_from_the_first_step(width: int, start: str, awake: bool) -> None:
+    """With N(0, 0.02) every image gets the same style, and no gradient comes to change that."""
+    method = new(width=width, style_width=64, style_start=start)
+    generator = method.networks["generator"]
+    losses = method.training_step({k: v[:, :1] if k == "target" else v for k, v in batch().items()})
+    gradients = [
+        first.weight.grad.abs().mean()
+        for first in (generator.style.describe[0], generator.encoders[0][0])
+    ]
+    assert (float(losses["style_spread"]) > 1e-4) == awake
+    assert (float(gradients[0]) > 1e-4 * float(gradients[1])) == awake
 
 
 @pytest.mark.parametrize(
@@ -188,6 +252,8 @@ def test_presets_of_the_l1_weight(preset: str, weight: float) -> None:
         {"activation": "relu", "affine": False, "padding": "zeros"},
         {"up": "nearest", "up_norm": "instance"},
         {"up_norm": "none", "discriminator": "global", "adversarial": "hinge"},
+        {"adain": "scalar", "laf_channels": 2, "style_start": "normal"},
+        {"adain": "shared", "up_blocks": 3},
     ],
     ids=str,
 )

@@ -111,3 +111,20 @@ def test_every_slice_is_as_likely_to_be_drawn() -> None:
         drawn[source[:, 0, 0, 0].long()] += 1
     assert drawn.sum() == 1600
     assert (drawn - 200).abs().max() < 60
+
+
+def test_a_grown_forest_is_asked_as_if_it_had_not_seen_the_pixels() -> None:
+    """The next forest is grown on what this one will say of new images, not on what it knows."""
+    torch.manual_seed(0)
+    method: Any = build("replica", {**SMALL, "trees": 20}, Inputs(("T1w", "T2w"), 0, 32))
+    x = torch.rand(2000, 6)
+    noisy = x[:, 0] + 0.3 * torch.randn(2000)
+    forest = Forest()
+    estimate = method._grow(forest, x[:1000], noisy[:1000])
+
+    def error(found: torch.Tensor, truth: torch.Tensor) -> float:
+        return float((found - truth).square().mean().sqrt())
+
+    known, new = error(forest(x[:1000]), noisy[:1000]), error(forest(x[1000:]), noisy[1000:])
+    assert known < 0.8 * new
+    assert error(estimate, noisy[:1000]) == pytest.approx(new, rel=0.1)

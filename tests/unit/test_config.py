@@ -192,8 +192,9 @@ def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
             if m.method in ("fd-gan", "pix2pix", "sgan")
         }
         assert len(judges) == 1
-        summed = study.models["pix2pix-sum"].own["lambda_l1"]
-        assert summed == pytest.approx(0.1 * study.slices.size**2)
+        for preset in ("mean", "sum"):
+            pair = [study.models[f"{name}-{preset}"].own for name in ("fd-gan", "pix2pix")]
+            assert [own["l1_weight"] for own in pair] == [f"paper-{preset}"] * 2
 
 
 def test_the_study_without_coarse_scans_repeats_the_main_comparison() -> None:

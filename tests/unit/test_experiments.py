@@ -84,6 +84,13 @@ def test_means_are_over_the_subjects_that_all_rows_have():
         assert 7 < found["above_baseline"] < 11
 
 
+def test_subjects_can_be_left_out():
+    left = table_of(without=PEOPLE[1:3])
+    assert set(left["subjects"].dropna()) == {5, 0}
+    found = line(left, row="T1w", protocol="brain-v1", metric="psnr")
+    assert found["mean"] == pytest.approx(own("T1w")[2:].mean())
+
+
 def test_rows_are_compared_with_the_control_across_tasks():
     table = table_of()
     for row in ("T1w", "unet"):

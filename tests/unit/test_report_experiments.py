@@ -41,11 +41,12 @@ def test_published_numbers_are_printed_as_they_were(view: ExperimentView) -> Non
     assert [cell.mean for cell in view.rows[2].published] == ["", ""]
 
 
-def test_says_what_is_not_reproduced(view: ExperimentView) -> None:
+def test_says_what_the_test_cannot_tell(view: ExperimentView) -> None:
     about = [sentence for sentence in view.sentences if sentence.startswith("pix2pix against")]
     assert len(about) == 1
     assert "published +1.00 dB" in about[0]
-    assert "not reproduced: the direction is opposite" in about[0]
+    # Seven subjects and four comparisons: the interval leaves 0 out, Holm does not.
+    assert "the other direction, but not distinguishable" in about[0]
 
 
 def test_marks_trainings_that_saw_far_fewer_slices(view: ExperimentView) -> None:
@@ -67,17 +68,19 @@ def test_images_of_one_subject_by_every_row(view: ExperimentView) -> None:
 @pytest.mark.parametrize(
     ("published", "difference", "words"),
     [
-        (1.0, (0.5, 0.2, 0.8), "reproduced in direction"),
-        (1.0, (-0.5, -0.8, -0.2), "not reproduced"),
-        (1.0, (0.1, -0.3, 0.5), "the same direction, but not distinguishable"),
-        (-1.0, (0.1, -0.3, 0.5), "the other direction, but not distinguishable"),
-        (1.0, (0.1, float("nan"), float("nan")), "not distinguishable"),
+        (1.0, (0.5, 0.2, 0.8, 0.01), ": reproduced in direction."),
+        (1.0, (-0.5, -0.8, -0.2, 0.01), ": not reproduced"),
+        (1.0, (0.1, -0.3, 0.5, 0.6), "the same direction, but not distinguishable"),
+        (-1.0, (0.1, -0.3, 0.5, 0.6), "the other direction, but not distinguishable"),
+        # An interval alone decides nothing: Holm's p does, as for the stars of the table.
+        (1.0, (-0.5, -0.8, -0.2, 0.2), "no difference (p = 0.200 after Holm)"),
+        (1.0, (0.5, 0.2, 0.8, float("nan")), "no difference (too few subjects for a test)"),
     ],
 )
 def test_verdicts(published: float, difference: tuple[float, ...], words: str) -> None:
     from crossmod.report.experiments import _verdict
 
-    keys = ("difference", "difference_low", "difference_high")
+    keys = ("difference", "difference_low", "difference_high", "wilcoxon_p_holm")
     line: dict[str, Any] = dict(zip(keys, difference, strict=True))
     assert words in _verdict("a", "b", published, line)
 

@@ -88,9 +88,10 @@ def common_values(values: pd.DataFrame, experiment: ExperimentSettings) -> pd.Da
     values : pandas.DataFrame
         As `tested_values` gives it.
     experiment : ExperimentSettings
-        Rows.
+        Rows, and the subjects to leave out.
     """
-    common = values.reindex(columns=[(row.task, row.model) for row in experiment.rows])
+    kept = values[~values.index.isin(experiment.without)]
+    common = kept.reindex(columns=[(row.task, row.model) for row in experiment.rows])
     common.columns = [row.name for row in experiment.rows]
     return common.dropna().sort_index()
 

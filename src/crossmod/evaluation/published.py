@@ -22,7 +22,7 @@ HINET_FRAME_MM, HINET_PATCH_MM = (160.0, 180.0), 128.0
 OLD_FLOAT_RANGE = 2.0
 BRATS_VOLUME_MM3 = 240.0 * 240.0 * 155.0
 BRASYN_PERCENTILES = (0.5, 99.5)
-SYNTHRAD_RANGE_HU = 3000.0 - -1024.0
+SYNTHRAD_HU = (-1024.0, 3000.0)
 
 Slice = NDArray[np.float64]
 SliceMeasure = Callable[[Slice, Slice, tuple[int, int]], dict[str, float]]
@@ -191,12 +191,15 @@ def score_synthrad(truth: Truth, prediction: Volume, protocol: str) -> list[Scor
     span = truth.high - truth.low
     mask = truth.brain
     mean_square = 10 ** (-quality.psnr(truth.volume, prediction, mask) / 10) * span**2
-    similarity = quality.ssim_map(
-        span * truth.volume, span * prediction, data_range=SYNTHRAD_RANGE_HU
+    air, bone = SYNTHRAD_HU
+    first, second = (
+        np.where(mask, np.clip(truth.low + span * volume, air, bone) - air, 0)
+        for volume in (truth.volume, prediction)
     )
+    similarity = quality.ssim_map(first, second, data_range=bone - air)
     values = {
         "mae-hu": span * quality.mae(truth.volume, prediction, mask),
-        "psnr": quality.decibel(SYNTHRAD_RANGE_HU, mean_square),
+        "psnr": quality.decibel(bone - air, mean_square),
         "ssim": float(similarity[mask].mean()),
     }
     voxels = int(mask.sum())

@@ -15,7 +15,14 @@ class AdversarialMethod(GradientMethod):
 
     Its settings have `adversarial`, `discriminator_batches`, `learning_rate` and `betas`. The
     discriminator steps first.
+
+    Attributes
+    ----------
+    resting : str or None
+        Network that does not step in this epoch; by default both do.
     """
+
+    resting: str | None = None
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Adam for each network."""
@@ -37,7 +44,7 @@ class AdversarialMethod(GradientMethod):
         """Step of the generator down the gradient of `loss`."""
         self.optimizers["generator"].zero_grad()
         self.backward(loss)
-        self.optimizers["generator"].step()
+        self._step("generator")
 
     def step_discriminator(self, source: Tensor, target: Tensor, synthetic: Tensor) -> Tensor:
         """Step on acquired and synthetic images (detached); the mean of both losses.
@@ -62,5 +69,9 @@ class AdversarialMethod(GradientMethod):
                 loss = discriminator_loss(kind, logits, acquired=is_acquired) / 2
                 self.backward(loss)
                 total += loss.detach()
-        self.optimizers["discriminator"].step()
+        self._step("discriminator")
         return total
+
+    def _step(self, network: str) -> None:
+        if network != self.resting:
+            self.optimizers[network].step()

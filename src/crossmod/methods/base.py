@@ -132,6 +132,9 @@ class GradientMethod(Method):
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on `batch` (source (B, C, H, W), target (B, 1, H, W)): detached losses."""
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare for `epoch` (from 0); most methods need not."""
+
     def learning_rate_factor(self, epoch: int, epochs: int) -> float:
         """Factor on the step size in `epoch` (from 0): 1, then falling linearly, never 0.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from crossmod.losses.reconstruction import l1
+from crossmod.losses.reconstruction import l1, l1_weight
 from crossmod.methods.adversarial import AdversarialMethod
 from crossmod.methods.base import Batch, Inputs, plain
 from crossmod.methods.fd_gan_settings import MethodSettings
@@ -12,9 +12,6 @@ from crossmod.methods.registry import register
 from crossmod.nets.fd_gan import FDGenerator, FDShape
 from crossmod.nets.global_discriminator import GlobalDiscriminator
 from crossmod.nets.patchgan import PatchGAN
-
-PAPER_WEIGHT = 0.1  # lambda_1 and lambda_2 of equation 5
-REFERENCE_WEIGHT = 100.0  # of pix2pix, whose balance with the adversarial loss is known to train
 
 
 @register("fd-gan")
@@ -24,16 +21,18 @@ class FDGAN(AdversarialMethod):
     Source: the multi-modal MRI synthesis network with feature disentanglement (SRE encoders, SPE,
     LAF, Cat-Conv, AdaIN decoder) on BRATS2015; layers after Huang et al., MUNIT, ECCV 2018.
 
-    Deviations: the paper leaves channels, norms, the weight of L1 and more open; each choice is a
-    setting and its reason stands beside it. Equation 4 is read as the usual adversarial loss with
-    a non-saturating generator: as printed, the discriminator's term has no lower bound. Networks
-    step in turns at every batch: in turns of whole epochs, as the text can be read, neither has an
-    opponent that moves. Of the three transposed convolutions two double the size, for three would
-    not give it back. The pseudo-target has one channel, for it is compared with the target.
+    Deviations: the paper leaves channels, norms, first weights, the weight of L1 and more open;
+    each choice is a setting and its reason stands beside it.
+
+    Of the curves, `style_spread` is the standard deviation over a batch of the scales and shifts
+    that the style encoder sets, averaged over them: at 0 every image gets the same style.
     """
 
     settings: MethodSettings
-    curves = ("generator_l1", "pseudo_target_l1", "generator_adversarial", "discriminator")
+    curves = (
+        *("generator_l1", "pseudo_target_l1", "generator_adversarial", "discriminator"),
+        "style_spread",
+    )
 
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
@@ -46,24 +45,22 @@ class FDGAN(AdversarialMethod):
             residual_blocks=settings.residual_blocks,
             grid=settings.laf_grid,
             blend=settings.laf_seams == "blend",
+            fused=settings.laf_channels,
             style=settings.style,
             style_width=settings.style_width,
             style_growth=settings.style_growth,
             style_heads=settings.style_heads,
-            share_style=settings.share_adain,
+            style_start=settings.style_start,
+            adain=settings.adain,
             activation=settings.activation,
             affine=settings.affine,
             padding=settings.padding,
             up=settings.up,
             up_norm=settings.up_norm,
+            up_blocks=settings.up_blocks,
         )
         self.networks = {"generator": FDGenerator(shape), "discriminator": self._discriminator()}
-        weights = {
-            "reference": REFERENCE_WEIGHT,
-            "paper-mean": PAPER_WEIGHT,
-            "paper-sum": PAPER_WEIGHT * inputs.size**2,
-        }
-        preset = weights[settings.l1_weight]
+        preset = l1_weight(settings.l1_weight, inputs.size)
         self.lambda_l1 = preset if settings.lambda_l1 is None else settings.lambda_l1
         self.lambda_laf = preset if settings.lambda_laf is None else settings.lambda_laf
 
@@ -72,13 +69,19 @@ class FDGAN(AdversarialMethod):
         width = self.settings.discriminator_width or self.settings.width
         return kind(self.inputs.channels + 1, self.inputs.size, width=width)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Say who rests, where whole epochs alternate: the discriminator is trained first."""
+        if self.settings.turns == "epoch":
+            self.resting = "discriminator" if epoch % 2 else "generator"
+
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator."""
         source, target = batch["source"], batch["target"]
         style_of = target if self.settings.style_from == "target" else None
-        synthetic, pseudo_target = self.networks["generator"](source, style_of)
+        synthetic, pseudo_target, style = self.networks["generator"](source, style_of)
         discriminator = self.step_discriminator(source, target, synthetic.detach())
-        reconstruction, fusion = l1(synthetic, target), l1(pseudo_target, target)
+        reconstruction = l1(synthetic, target)
+        fusion = l1(pseudo_target, target.expand_as(pseudo_target))
         adversarial = self.adversarial_loss(source, synthetic)
         self.step_generator(
             self.lambda_l1 * reconstruction
@@ -90,6 +93,7 @@ class FDGAN(AdversarialMethod):
             "pseudo_target_l1": fusion.detach(),
             "generator_adversarial": adversarial.detach(),
             "discriminator": discriminator,
+            "style_spread": style.detach().float().std(dim=2, correction=0).mean(),
         }
 
     def generate(self, source: Tensor) -> Tensor:

@@ -27,6 +27,9 @@ class MethodSettings(Settings):
     """Residual blocks of each encoder and of the decoder."""
     laf_grid: Literal[1, 2, 4, 8, 16] = 2
     """Blocks along each axis for the pseudo-target (LAF); 1 is a plain 1 x 1 convolution."""
+    # The text's "2 channels" are read as the two sources; the loss compares with one target.
+    laf_channels: Literal[1, 2] = 1
+    """Channels of the pseudo-target; both of two are compared with the target."""
     # The paper leaves seams; nothing but the style encoder sees them.
     laf_seams: Literal["leave", "blend"] = "leave"
     """Whether the weights of blocks end at the blocks' edges or pass over into each other."""
@@ -38,9 +41,14 @@ class MethodSettings(Settings):
     """Channels of the style encoder: `width` x 1, 2, 4, 4, 4 as in MUNIT, or x 1, 2, 4, 8, 16."""
     style_heads: Literal["joint", "separate"] = "joint"
     """Scales and shifts from the same three linear layers, or each from three of its own."""
+    # Not in the paper. N(0, 0.02) as elsewhere leaves this network without normalization, whose
+    # signal and gradient shrink a millionfold: the style never takes part. MUNIT draws He's, too.
+    style_start: Literal["kaiming", "normal"] = "kaiming"
+    """First weights of the style encoder and its linear layers."""
     # Equation 2 of the paper is per channel; MUNIT gives every layer its own.
-    share_adain: bool = False
-    """One set of scales and shifts for all AdaIN layers instead of one for each."""
+    adain: Literal["per-layer", "shared", "scalar"] = "per-layer"
+    """Scales and shifts of every layer and channel (4096 numbers at full width), of every channel
+    for all layers (512), or one of each per layer for all its channels (16)."""
     # Using the target in training would leave a gap to synthesis, where there is none.
     style_from: Literal["pseudo-target", "target"] = "pseudo-target"
     """What the style encoder sees in training; at synthesis it is always the pseudo-target."""
@@ -58,14 +66,22 @@ class MethodSettings(Settings):
     # Instance norm would erase the means and spreads that AdaIN has just set.
     up_norm: Literal["layer", "instance", "none"] = "layer"
     """Normalization after upsampling."""
+    # Three doublings would not give the size back; MUNIT has two, and a last layer of 7 x 7.
+    up_blocks: Literal[2, 3] = 2
+    """Doublings of the decoder; the last of three is averaged back to the image's size."""
     # The paper compares with pix2pix as differing "in the generator" alone: same discriminator.
     discriminator: Literal["patch", "global"] = "patch"
     """PatchGAN of 70 pixels, or one logit for the whole image."""
     # Separate statistics are pix2pix's way; they let the discriminator see which batch it is given.
     discriminator_batches: Literal["separate", "joint"] = "separate"
     """Acquired and synthetic images in batches of their own, or in one with common statistics."""
-    adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    """Adversarial loss; the generator's is the non-saturating one."""
+    # As printed, equation 4 gives the discriminator a term without lower bound.
+    adversarial: Literal["vanilla", "literal", "lsgan", "hinge"] = "vanilla"
+    """Adversarial loss; the generator's is the non-saturating one. `literal` is equation 4 as
+    printed."""
+    # The text can be read as whole epochs; then neither has an opponent that moves.
+    turns: Literal["batch", "epoch"] = "batch"
+    """Discriminator and generator step at every batch, or in turns of whole epochs."""
     # The paper's 0.1 is read in two ways that differ by the number of pixels: the mean drowns
     # in the adversarial loss, the sum drowns that. The reference keeps pix2pix's balance.
     l1_weight: Literal["reference", "paper-mean", "paper-sum"] = "reference"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from crossmod.losses.reconstruction import l1
+from crossmod.losses.reconstruction import l1, l1_weight
 from crossmod.methods.adversarial import AdversarialMethod
 from crossmod.methods.base import Batch, Inputs, plain
 from crossmod.methods.pix2pix_settings import MethodSettings
@@ -34,6 +34,8 @@ class Pix2Pix(AdversarialMethod):
         width = settings.discriminator_width or settings.width
         judge = PatchGAN(inputs.channels + 1, inputs.size, width=width, norm=settings.norm)
         self.networks = {"generator": UNet(shape), "discriminator": judge}
+        preset = l1_weight(settings.l1_weight, inputs.size)
+        self.lambda_l1 = preset if settings.lambda_l1 is None else settings.lambda_l1
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator."""
@@ -42,8 +44,8 @@ class Pix2Pix(AdversarialMethod):
         discriminator = self.step_discriminator(source, target, synthetic.detach())
         reconstruction = l1(synthetic, target)
         adversarial = self.adversarial_loss(source, synthetic)
-        s = self.settings
-        self.step_generator(s.lambda_l1 * reconstruction + s.lambda_adversarial * adversarial)
+        weight = self.settings.lambda_adversarial
+        self.step_generator(self.lambda_l1 * reconstruction + weight * adversarial)
         return {
             "generator_l1": reconstruction.detach(),
             "generator_adversarial": adversarial.detach(),

@@ -32,8 +32,11 @@ class MethodSettings(Settings):
     """Acquired and synthetic images in batches of their own, or in one with common statistics."""
     adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     """Adversarial loss."""
-    lambda_l1: Annotated[float, Limits(ge=0)] = 100.0
-    """Weight of the L1 loss."""
+    # The other two are the FD-GAN paper's, so that it can be compared with at each.
+    l1_weight: Literal["reference", "paper-mean", "paper-sum"] = "reference"
+    """Weight of the L1 loss: 100 x mean (the paper's), 0.1 x mean, or 0.1 x sum over the pixels."""
+    lambda_l1: Annotated[float, Limits(ge=0)] | None = None
+    """Weight of the L1 loss (mean); by default `l1_weight` decides."""
     lambda_adversarial: Annotated[float, Limits(ge=0)] = 1.0
     """Weight of the adversarial loss of the generator."""
     learning_rate: Annotated[float, Limits(gt=0)] = 2e-4

@@ -46,11 +46,10 @@ class Replica(ClassicalMethod):
             small, inside = self._shrink(source, factor)
             features = self._features_inside(small, coarser, inside)
             truth = functional.avg_pool2d(target, factor)[:, 0][inside]
-            forest = self._forest(factor)
-            self._grow(forest, features, truth)
+            estimate = self._grow(self._forest(factor), features, truth)
             if factor > 1:
                 coarser = small.new_full((len(small), 1, *small.shape[2:]), BACKGROUND)
-                coarser[:, 0][inside] = forest(features)
+                coarser[:, 0][inside] = estimate
 
     def _draw_slices(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """At most `slices` slices, every one as likely as any other (reservoir sampling)."""
@@ -67,7 +66,13 @@ class Replica(ClassicalMethod):
         sources, targets = zip(*kept, strict=True)
         return torch.stack(sources), torch.stack(targets)
 
-    def _grow(self, forest: Forest, features: Tensor, truth: Tensor) -> None:
+    def _grow(self, forest: Forest, features: Tensor, truth: Tensor) -> Tensor:
+        """Grow a forest; what it says of every pixel, (N,), as it would of an unseen one.
+
+        A pixel that the forest was grown on is asked of the trees that did not see it. The trees
+        that did know it by heart, and the next forest would learn to copy an image far better than
+        any that synthesis can give it.
+        """
         # Needed to fit only: a trained model runs on torch alone.
         from sklearn.ensemble import RandomForestRegressor
 
@@ -78,10 +83,16 @@ class Replica(ClassicalMethod):
             min_samples_leaf=s.min_leaf,
             max_features=s.max_features,
             max_samples=s.max_samples,
+            oob_score=True,
             random_state=int(torch.randint(2**31, ())),
         )
         grower.fit(features[drawn].numpy(), truth[drawn].numpy())
         forest.take(tree.tree_ for tree in grower.estimators_)
+        estimate = forest(features)
+        unseen = torch.from_numpy(grower.oob_prediction_).to(estimate)
+        # 0 stands for a pixel that no tree left out, which happens with few trees.
+        estimate[drawn] = torch.where(unseen == 0, estimate[drawn], unseen)
+        return estimate
 
     def _forest(self, factor: int) -> Forest:
         return cast(Forest, self.networks[f"forest_{factor}"])

@@ -30,3 +30,8 @@ class MethodSettings(Settings):
     max_samples: Annotated[float, Limits(gt=0, le=1)] | None = None
     """Fraction of the samples that each tree is grown on; by default as many as there are, drawn
     with replacement (bagging)."""
+
+    @property
+    def fit_seconds(self) -> float:
+        """Usual core seconds of growing the forests (30 trees of 30,000 samples took 80 s)."""
+        return 3e-5 * self.scales * self.trees * self.samples

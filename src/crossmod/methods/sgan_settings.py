@@ -15,23 +15,26 @@ DECLARATION = Declaration(dimensionality=("2D", "2.5D"))
 class MethodSettings(Settings):
     """sGAN-style synthesis.
 
-    The paper was not at hand: widths, numbers of blocks and filters, and all weights are
-    assumptions, with pix2pix's values where there is a counterpart.
+    The paper was not at hand. Assumed, besides what says so below: that the filters are second
+    derivatives of a Gaussian, that the discriminator is a PatchGAN of 70 pixels that also sees the
+    sources, and Adam; with pix2pix's values where there is a counterpart.
     """
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
-    """Channels of the first block of the generator."""
+    """Channels of the first block of the generator (assumed)."""
     discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
-    """Channels of the first block of the discriminator; by default as many as the generator's."""
+    """Channels of the first block of the discriminator; by default as many as the generator's
+    (assumed)."""
     residual_blocks: Annotated[int, Limits(ge=1, le=16)] = 9
     """Residual blocks of the generator (assumed)."""
     norm: Literal["batch", "instance"] = "instance"
     """Normalization layers of the generator (assumed)."""
     up: Literal["transposed", "nearest"] = "transposed"
     """Upsampling: transposed convolutions, or nearest neighbor and a convolution, which cannot
-    leave a checkerboard."""
+    leave a checkerboard (assumed)."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
-    """Acquired and synthetic images in batches of their own, or in one with common statistics."""
+    """Acquired and synthetic images in batches of their own, or in one with common statistics
+    (assumed)."""
     adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
     """Adversarial loss (assumed)."""
     orientations: Annotated[int, Limits(ge=3, le=64)] = 20
@@ -46,10 +49,10 @@ class MethodSettings(Settings):
     lambda_steerable: Annotated[float, Limits(ge=0)] = 1000.0
     """Weight of the Huber loss of the filter responses (assumed)."""
     lambda_adversarial: Annotated[float, Limits(ge=0)] = 1.0
-    """Weight of the adversarial loss of the generator."""
+    """Weight of the adversarial loss of the generator (assumed)."""
     learning_rate: Annotated[float, Limits(gt=0)] = 2e-4
-    """Step size of Adam, both networks."""
+    """Step size of Adam, both networks (assumed)."""
     betas: tuple[Fraction, Fraction] = (0.5, 0.999)
-    """Decay rates of Adam's moments."""
+    """Decay rates of Adam's moments (assumed)."""
     decay_from: Annotated[float, Limits(ge=0, le=1)] = 0.5
-    """Fraction of the epochs after which the step size falls linearly to 0."""
+    """Fraction of the epochs after which the step size falls linearly to 0 (assumed)."""

@@ -30,6 +30,8 @@ Padding = Literal["reflect", "zeros"]
 UpNorm = Literal["layer", "instance", "none"]
 StyleGrowth = Literal["capped", "doubled"]
 StyleHeads = Literal["joint", "separate"]
+StyleStart = Literal["kaiming", "normal"]
+AdaINNumbers = Literal["per-layer", "shared", "scalar"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class FDShape:
         The image is cut into `grid` x `grid` blocks for the pseudo-target (LAF).
     blend : bool
         Weights of the blocks pass over into each other instead of ending at the blocks' edges.
+    fused : int
+        Channels of the pseudo-target.
     style : int
         Numbers that describe what is specific to the target.
     style_width : int
@@ -62,8 +66,11 @@ class FDShape:
         Channels of the style encoder: at most those of the features, or doubled at every halving.
     style_heads : {"joint", "separate"}
         Scales and shifts from the same linear layers, or each from its own.
-    share_style : bool
-        One set of scales and shifts for all AdaIN layers instead of one each.
+    style_start : {"kaiming", "normal"}
+        First weights of the style encoder: of He et al., ICCV 2015, or N(0, 0.02).
+    adain : {"per-layer", "shared", "scalar"}
+        Scales and shifts: of each layer and channel, of each channel for all layers together, or
+        one of each for all channels of a layer.
     activation : {"leaky-relu", "relu"}
         After every convolution but the last.
     affine : bool
@@ -74,6 +81,8 @@ class FDShape:
         Upsampling of the decoder.
     up_norm : {"layer", "instance", "none"}
         Normalization after upsampling.
+    up_blocks : {2, 3}
+        Doublings of the decoder; of three, the last is averaged back to the image's size.
     """
 
     sources: int
@@ -84,16 +93,19 @@ class FDShape:
     residual_blocks: int = 4
     grid: int = 2
     blend: bool = False
+    fused: int = 1
     style: int = 8
     style_width: int = 256
     style_growth: StyleGrowth = "capped"
     style_heads: StyleHeads = "joint"
-    share_style: bool = False
+    style_start: StyleStart = "kaiming"
+    adain: AdaINNumbers = "per-layer"
     activation: Activation = "leaky-relu"
     affine: bool = True
     padding: Padding = "reflect"
     up: Up = "transposed"
     up_norm: UpNorm = "layer"
+    up_blocks: Literal[2, 3] = 2
 
     def __post_init__(self) -> None:
         check_halved_twice(self.size)
@@ -127,14 +139,16 @@ class FDGenerator(nn.Module):
             activation(shape.activation),
         )
         n_in = shape.sources * shape.channels_per_source
-        self.fusion = BlockwiseFusion(n_in, shape.grid, blend=shape.blend)
+        self.fusion = BlockwiseFusion(n_in, shape.grid, shape.fused, blend=shape.blend)
         self.style = StyleEncoder(shape)
         self.decoder = Decoder(shape)
         initialize(self)
-        self.style.start_as_instance_norm()
+        self.style.start(shape.style_start)
 
-    def forward(self, source: Tensor, style_of: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Image in [-1, 1] and pseudo-target without bounds, both (B, 1, H, W).
+    def forward(
+        self, source: Tensor, style_of: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Image in [-1, 1] (B, 1, H, W), pseudo-target without bounds (B, fused, H, W), style.
 
         Parameters
         ----------
@@ -142,13 +156,19 @@ class FDGenerator(nn.Module):
             Sources (B, C, H, W).
         style_of : Tensor, optional
             Image (B, 1, H, W) whose style is taken; by default that of the pseudo-target.
+
+        Returns
+        -------
+        tuple of Tensor
+            The style is scale and shift of every AdaIN layer, (layers, 2, B, features).
         """
         parts = source.split(self.per_source, dim=1)
         encoded = [encode(part) for encode, part in zip(self.encoders, parts, strict=True)]
         shared = self.merge(torch.cat(encoded, dim=1))
         pseudo_target = self.fusion(source)
-        style = self.style(pseudo_target if style_of is None else style_of)
-        return self.decoder(shared, style), pseudo_target
+        shown = pseudo_target if style_of is None else style_of.expand_as(pseudo_target)
+        style = self.style(shown)
+        return self.decoder(shared, style), pseudo_target, style
 
 
 class BlockwiseFusion(nn.Module):
@@ -160,30 +180,34 @@ class BlockwiseFusion(nn.Module):
         Channels of the sources.
     grid : int
         Blocks along each axis; with 1 it is a plain 1 x 1 convolution.
+    n_out : int
+        Channels of the pseudo-target.
     blend : bool
         Weights are those of a block at its center and are interpolated bilinearly between centers,
         so that no seam shows at the edges of the blocks.
     """
 
-    def __init__(self, n_in: int, grid: int, *, blend: bool = False) -> None:
+    def __init__(self, n_in: int, grid: int, n_out: int = 1, *, blend: bool = False) -> None:
         super().__init__()
         self.grid, self.blend = grid, blend
-        self.weight = nn.Parameter(torch.empty(n_in, grid, grid))
-        self.bias = nn.Parameter(torch.zeros(grid, grid))
+        self.weight = nn.Parameter(torch.empty(n_out, n_in, grid, grid))
+        self.bias = nn.Parameter(torch.zeros(n_out, grid, grid))
         nn.init.normal_(self.weight, 0.0, 0.02)
 
     def forward(self, source: Tensor) -> Tensor:
-        """Map (B, n_in, H, W) to (B, 1, H, W)."""
+        """Map (B, n_in, H, W) to (B, n_out, H, W)."""
         batch, channels, height, width = source.shape
         if self.blend:
-            maps = torch.cat([self.weight, self.bias[None]])[None]
-            maps = functional.interpolate(maps, size=(height, width), mode="bilinear")
-            return (source * maps[:, :-1]).sum(dim=1, keepdim=True) + maps[:, -1:]
+            weight, bias = (
+                functional.interpolate(maps, size=(height, width), mode="bilinear")
+                for maps in (self.weight, self.bias[None])
+            )
+            return torch.einsum("bchw,ochw->bohw", source, weight) + bias
         rows, columns = height // self.grid, width // self.grid
         blocks = source.view(batch, channels, self.grid, rows, self.grid, columns)
-        fused = torch.einsum("bcgrhw,cgh->bgrhw", blocks, self.weight)
-        fused = fused + self.bias[None, :, None, :, None]
-        return fused.reshape(batch, 1, height, width)
+        fused = torch.einsum("bcgrhw,ocgh->bogrhw", blocks, self.weight)
+        fused = fused + self.bias[None, :, :, None, :, None]
+        return fused.reshape(batch, -1, height, width)
 
 
 class StyleEncoder(nn.Module):
@@ -200,39 +224,51 @@ class StyleEncoder(nn.Module):
         features = shape.features
         most = features if shape.style_growth == "capped" else 16 * shape.width
         widths = [min(shape.width * 2**level, most) for level in range(5)]
-        layers: list[nn.Module] = [nn.Conv2d(1, widths[0], 7, padding=3)]
+        layers: list[nn.Module] = [nn.Conv2d(shape.fused, widths[0], 7, padding=3)]
         layers.append(activation(shape.activation))
         for n_in, n_out in pairwise(widths):
             layers += [down_convolution(n_in, n_out, bias=True), activation(shape.activation)]
         layers += [nn.AdaptiveAvgPool2d(1), nn.Conv2d(widths[-1], shape.style, 1), nn.Flatten()]
         self.describe = nn.Sequential(*layers)
-        self.layers = 1 if shape.share_style else 2 * shape.residual_blocks
+        self.layers = 1 if shape.adain == "shared" else 2 * shape.residual_blocks
         self.repeats = 2 * shape.residual_blocks // self.layers
         self.features = features
-        numbers = self.layers * features
+        self.channels = 1 if shape.adain == "scalar" else features
+        numbers = self.layers * self.channels
         if shape.style_heads == "joint":
             self.heads = nn.ModuleList([_style_head(shape, 2 * numbers)])
         else:
             self.heads = nn.ModuleList(_style_head(shape, numbers) for _ in range(2))
 
-    def start_as_instance_norm(self) -> None:
-        """Draw small weights, scales about 1 and shifts about 0."""
-        for module in self.heads.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-                nn.init.zeros_(module.bias)
+    def start(self, how: StyleStart) -> None:
+        """Draw the first weights, for scales about 1 and shifts about 0: plain instance norm.
+
+        No layer here is normalized. With N(0, 0.02) the signal shrinks at every one of nine layers,
+        from target to style by 1e6 and more at any width, and so does the gradient: the style
+        stays the same for all images until a training happens to wake it. He's weights keep both
+        sizes (MUNIT's code draws them, too).
+        """
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                if how == "kaiming":
+                    nn.init.kaiming_normal_(module.weight, SLOPE, nonlinearity="leaky_relu")
+                else:
+                    nn.init.normal_(module.weight, 0.0, 0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         with torch.no_grad():
             last = cast(nn.Linear, cast(nn.Sequential, self.heads[0])[-1]).bias
-            last.view(self.layers, -1, self.features)[:, 0] = 1.0
+            last.view(self.layers, -1, self.channels)[:, 0] = 1.0
 
     def forward(self, target: Tensor) -> Tensor:
-        """Map (B, 1, H, W) to (AdaIN layers, 2, B, features): scale and shift of each."""
+        """Map (B, fused, H, W) to (AdaIN layers, 2, B, features): scale and shift of each."""
         code = self.describe(target)
         found = torch.cat(
-            [head(code).view(len(code), self.layers, -1, self.features) for head in self.heads],
+            [head(code).view(len(code), self.layers, -1, self.channels) for head in self.heads],
             dim=2,
         )
-        return found.permute(1, 2, 0, 3).repeat(self.repeats, 1, 1, 1)
+        style = found.permute(1, 2, 0, 3).repeat(self.repeats, 1, 1, 1)
+        return style.expand(-1, -1, -1, self.features)
 
 
 def _style_head(shape: FDShape, n_out: int) -> nn.Sequential:
@@ -268,8 +304,11 @@ class Decoder(nn.Module):
             layers.append(up_convolution(n_in, n_in // 2, shape.up, bias=True))
             layers += up_norm(shape.up_norm, n_in // 2)
             layers.append(activation(shape.activation))
-        layers += [nn.ConvTranspose2d(shape.width, 1, 7, padding=3), nn.Tanh()]
-        self.up = nn.Sequential(*layers)
+        if shape.up_blocks == 2:
+            layers.append(nn.ConvTranspose2d(shape.width, 1, 7, padding=3))
+        else:
+            layers += [up_convolution(shape.width, 1, shape.up, bias=True), nn.AvgPool2d(2)]
+        self.up = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """Image (B, 1, H, W) in [-1, 1] from features (B, C, H/4, W/4)."""

@@ -39,6 +39,8 @@ def cost_rows(request: ReportRequest, task: Task, models: Sequence[Model]) -> li
         counted = runs[0].cost or {}
         seconds, megabytes = measurements([r.benchmark for r in runs if r.benchmark])
         seen = [slices_seen(run) for run in runs]
+        speeds = [_slices_per_second(run, count) for run, count in zip(runs, seen, strict=True)]
+        known = [speed for speed in speeds if speed]
         rows.append(
             CostRow(
                 model.name,
@@ -47,13 +49,19 @@ def cost_rows(request: ReportRequest, task: Task, models: Sequence[Model]) -> li
                 _flops(counted.get("flops_per_training_slice")),
                 len(runs),
                 f"{max(seen):,}".replace(",", "\u202f") if any(seen) else "\u2013",
-                f"{sum(seen) / sum(seconds):.3g}" if any(seen) and any(seconds) else "\u2013",
+                f"{statistics.mean(known):.3g}" if known else "\u2013",
                 duration(statistics.mean(seconds)) if seconds else "n/a",
                 f"{max(megabytes):.0f} MB" if megabytes else "n/a",
                 _time_per_volume(runs),
             )
         )
     return rows
+
+
+def _slices_per_second(run: RunFiles, seen: int) -> float | None:
+    """Slices of a training over its time; None where either is unknown."""
+    seconds, _ = measurements([run.benchmark] if run.benchmark else [])
+    return seen / seconds[0] if seconds and seconds[0] else None
 
 
 def _time_per_volume(runs: Sequence[RunFiles]) -> str:

@@ -79,6 +79,7 @@ class ExperimentView:
     published: tuple[Metric, ...]
     publication: str
     baseline: str
+    without: tuple[str, ...]
     rows: tuple[TableRow, ...]
     differences: tuple[DifferenceRow, ...]
     sentences: tuple[str, ...]
@@ -124,6 +125,7 @@ def _view(
         published=tuple(metric_of(name) for name in names),
         publication=experiment.publication,
         baseline=experiment.baseline or "",
+        without=experiment.without,
         rows=tuple(
             _table_row(row, experiment, by_key, columns, tuple(names), undertrained)
             for row in experiment.rows
@@ -239,16 +241,18 @@ def _sentences(
 
 
 def _verdict(name: str, control: str, published: float, line: Line) -> str:
-    """One sentence on one difference in PSNR."""
+    """One sentence on one difference in PSNR; the test decides, as for the stars of the table."""
     metric = metric_of("psnr")
     low, high = line["difference_low"], line["difference_high"]
     ours = f"{metric.value(line['difference'], sign=True)} dB"
     if not math.isnan(low):
         ours += f" (95 % CI {metric.interval(low, high, sign=True)})"
     same = (line["difference"] > 0) == (published > 0)
-    if not (low > 0 or high < 0):
+    p = line["wilcoxon_p_holm"]
+    if math.isnan(p) or p >= SIGNIFICANT:
         said = "the same direction" if same else "the other direction"
-        verdict = f"{said}, but not distinguishable from no difference"
+        why = "too few subjects for a test" if math.isnan(p) else f"p = {p_value(p)} after Holm"
+        verdict = f"{said}, but not distinguishable from no difference ({why})"
     else:
         verdict = "reproduced in direction" if same else "not reproduced: the direction is opposite"
     return (

@@ -169,6 +169,7 @@ def _run(fabric: Fabric, job: Job, output: Path, curve_path: Path) -> None:
     saved = time.monotonic()
     for epoch in range(progress.epochs_done, settings.epochs):
         seed_everything(job.request.seed, epoch, fabric.global_rank)
+        method.begin_epoch(epoch)
         factor = method.learning_rate_factor(epoch, settings.epochs)
         for optimizer in method.optimizers.values():
             for group in optimizer.param_groups:
