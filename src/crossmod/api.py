@@ -270,7 +270,8 @@ def synthesize(
     checkpoint : path
         Trained model, `TrainedModel.checkpoint`.
     scans : mapping of modality to path
-        Acquired scans, NIfTI; exactly the sources that the model needs.
+        Acquired scans, NIfTI; exactly the sources that the model needs. Some methods (MILR) are
+        content with some of them.
     output : path, optional
         NIfTI file to write as well, with a `.json` sidecar that names model and code.
 

@@ -18,6 +18,7 @@ from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
 from crossmod.io import read_header, write_image
+from crossmod.methods import declaration
 from crossmod.paths import PreprocessedPaths
 from crossmod.provenance import cohort_scale, sidecar, sidecar_path
 from crossmod.settings import Modality
@@ -44,7 +45,8 @@ def synthesize_scans(
     checkpoint : path
         Trained model.
     scans : mapping of modality to path
-        The sources that the model needs, no others.
+        The sources that the model needs (some of them, if its method is content with that), no
+        others.
     output : path
         NIfTI file to write, on the reference scan's own grid; a `.json` sidecar lies beside it.
     work_dir : path, optional
@@ -85,8 +87,8 @@ def _check_output(output: Path, inputs: list[Path]) -> None:
 
 def _check_sources(model: LoadedModel, checkpoint: Path, scans: Mapping[Modality, Path]) -> None:
     contract = model.contract
-    missing = [name for name in contract.sources if name not in scans]
-    if missing:
+    if not declaration(model.method).serves(contract.sources, scans):
+        missing = [name for name in contract.sources if name not in scans]
         problem = f"needs {' and '.join(contract.sources)} to make {contract.target}, "
         problem += f"{' and '.join(missing)} not given"
         remedy = f"add {' '.join(f'--{name.lower()} FILE' for name in missing)}"
@@ -114,7 +116,7 @@ def _prepare(
     status = preprocess_session(paths, dict(scans), Annotations((), ()), settings)
     log_done(status.stage, KEY, began)
     write_status(paths.status, status)
-    for name in contract.sources:
+    for name in contract.sources_in(scans):
         if name not in status.outputs:
             reasons = [status.reason] if status.reason else status.details.get("notes", [])
             problem = f"could not be preprocessed ({'; '.join(reasons)})"
@@ -124,6 +126,6 @@ def _prepare(
     slicing = SliceSettings.model_validate(cut)
     manifest = make_store(paths.status, manifest_file, slicing, settings)
     if manifest["verdict"] != "ok":
-        first = scans[cast(Modality, contract.sources[0])]
+        first = next(iter(scans.values()))
         raise InputError(first, f"cannot be sliced ({manifest['reason']})", "check the scan")
     return PreparedSession.open(paths.status, manifest_file)

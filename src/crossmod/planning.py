@@ -122,7 +122,7 @@ class Plan:
             needed = ", ".join((*task.sources, task.target))
             problem = f"no training subject has all of {needed} in fold {fold}"
             raise ConfigError(f"task {task.id}", problem, "see index/scans.tsv and index/split.tsv")
-        batches = self._batches(task, fold)
+        batches = self._batches(task, fold, found)
         return Run(task, model, fold, seed, found, paths, train, validation, batches)
 
     def _trainable(self, task: TaskSettings, fold: int, role: Any) -> tuple[str, ...]:
@@ -131,8 +131,13 @@ class Plan:
         keys = self._keys(participants(self.split, fold, [role]))
         return tuple(key for key in keys if needed <= set(self.sessions[key].available))
 
-    def _batches(self, task: TaskSettings, fold: int) -> dict[str, tuple[str, ...]]:
+    def _batches(
+        self, task: TaskSettings, fold: int, method: Declaration
+    ) -> dict[str, tuple[str, ...]]:
         """Sessions to synthesize: tests, external ones, and those that lack the target.
+
+        Only the last may lack a source, where the method can do without: scores of all methods
+        are of the same subjects.
 
         A session's place is its participant's place in the append-only split, so that a new
         participant or one that drops out moves nobody to another batch.
@@ -146,7 +151,8 @@ class Plan:
             for key in self._keys([participant]):
                 available = set(self.sessions[key].available)
                 fill = fold_count(self.study.split) == 1 and task.target not in available
-                if (tested or fill) and set(task.sources) <= available:
+                whole = set(task.sources) <= available
+                if (tested and whole) or (fill and method.serves(task.sources, available)):
                     batches.setdefault(f"{place // self.study.batch:03d}", []).append(key)
             place += tested
         return {name: tuple(keys) for name, keys in batches.items()}
@@ -220,10 +226,18 @@ class Plan:
         tasks = [task for task in self.study.tasks if task.target == modality]
         if not tasks:
             return f"no task of this study makes {modality}"
+        if any(self._serves(task, session) for task in tasks):
+            return ""
         lacking = [[m for m in t.sources if m not in session.available] for t in tasks]
-        if all(lacking):
-            return f"lacks the source {' and '.join(sorted(lacking, key=len)[0])}"
-        return ""
+        return f"lacks the source {' and '.join(sorted(lacking, key=len)[0])}"
+
+    def _serves(self, task: TaskSettings, session: Session) -> bool:
+        """Whether any model of a task can be used on a session."""
+        return any(
+            declaration(model.method).serves(task.sources, session.available)
+            for name, model in self.study.models.items()
+            if (task.id, name) not in self.skipped
+        )
 
 
 def load_plan(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Plan:

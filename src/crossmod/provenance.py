@@ -41,15 +41,16 @@ def sidecar(model: LoadedModel, status: Status, kind: str) -> dict[str, Any]:
         `normalized` or `synthetic`.
     """
     contract, raw = model.contract, status.details["raw"]
+    sources = contract.sources_in(raw)
     low, high = (0.0, 1.0) if kind == "normalized" else cohort_scale(model)
     units = "normalized" if kind == "normalized" else UNITS.get(contract.target, "arbitrary")
     return {
         "Synthetic": True,
         "Modality": contract.target,
         "Description": f"Made by a model, not acquired: {contract.target} synthesized from "
-        f"{' and '.join(contract.sources)}",
-        "Sources": [raw[name]["name"] for name in contract.sources],
-        "SourcesSHA256": [raw[name]["sha256"] for name in contract.sources],
+        f"{' and '.join(sources)}",
+        "Sources": [raw[name]["name"] for name in sources],
+        "SourcesSHA256": [raw[name]["sha256"] for name in sources],
         "SpatialReference": "common grid"
         if kind == "normalized"
         else raw[status.details["reference"]]["name"],

@@ -16,6 +16,7 @@ from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
 from crossmod.intensity import Normalizer
 from crossmod.io import Image, header_from, read_image, write_image
+from crossmod.methods import declaration
 from crossmod.paths import synthetic_volume
 from crossmod.planes import to_volume
 from crossmod.provenance import cohort_scale, dataset_description, sidecar, sidecar_path
@@ -118,7 +119,6 @@ def synthesize_batch(
 
     model = load_model(checkpoint)
     write_json(output_root / "dataset_description.json", dataset_description(model))
-    details = {"target": model.contract.target, "sources": list(model.contract.sources)}
     statuses = []
     for preprocessed, manifest in sessions:
         key = read_status(preprocessed).session
@@ -135,6 +135,8 @@ def synthesize_batch(
             # Sidecars are no outputs: they name the code, and an edit of a comment there must
             # not have every image scored again.
             outputs = describe_outputs(status_file, paths)
+            sources = list(model.contract.sources_in(session.store.modalities))
+            details = {"target": model.contract.target, "sources": sources}
             return Status(STAGE, key, outputs=outputs, details=details)
 
         _remove_outputs(output_root, key, cast(Modality, model.contract.target))
@@ -153,7 +155,9 @@ def check_contract(model: LoadedModel, session: PreparedSession) -> None:
     """
     store, geometry = session.store, session.store.geometry
     where = str(store.path)
-    model.contract.check(store.modalities, geometry, where)
+    model.contract.check(
+        store.modalities, geometry, where, part=declaration(model.method).takes_part
+    )
     found = store.manifest["preprocessed"]["hash"]
     if found != model.contract.preprocess_hash:
         problem = f"was preprocessed with settings {found}, "
@@ -187,7 +191,7 @@ def predict(
         array = _native_sections(session, contract.sources)
         rows = list(range(len(contract.sources)))
     else:
-        array, rows = store.array, store.rows(contract.sources)
+        array, rows = _source_slices(store, contract.sources)
     count = array.shape[1]
     slices = np.empty((count, *array.shape[2:]), dtype=np.float32)
     for start in range(0, count, batch_size):
@@ -201,6 +205,16 @@ def predict(
     else:
         volume = to_volume(values, store.geometry, store.first_slice)
     return np.where(session.brain.data, volume, np.float32(0))
+
+
+def _source_slices(store: Store, sources: Sequence[str]) -> tuple[NDArray[np.floating], list[int]]:
+    """Slices (modalities, slices, H, W), and the rows of the sources; 0 for one that is missing."""
+    if set(sources) <= set(store.modalities):
+        return store.array, store.rows(sources)
+    present = [name for name in sources if name in store.modalities]
+    array = np.zeros((len(sources), *store.array.shape[1:]), store.array.dtype)
+    array[[sources.index(name) for name in present]] = store.array[store.rows(present)]
+    return array, list(range(len(sources)))
 
 
 def _native_sections(session: PreparedSession, sources: Sequence[str]) -> NDArray[np.float32]:

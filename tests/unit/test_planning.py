@@ -42,6 +42,20 @@ def test_a_session_without_target_is_filled_but_not_trained_on(bids, study_of) -
     assert all(row["session_key"] != "sub-90" for row in plan.unserved)
 
 
+def test_a_method_that_needs_no_whole_set_fills_what_others_cannot(bids, study_of) -> None:
+    """It is scored on the same subjects as the others."""
+    subjects = {**many(10), "sub-90": ["T1w"], "sub-91": ["PDw"], "sub-92": ["T2w", "FLAIR"]}
+    models = {"milr": {"method": "milr"}, "unet": {"method": "unet"}}
+    plan = make_plan(study_of(bids(subjects), models=models, split={"test": 0.5}))
+    made = {
+        run.model: {key for keys in run.batches.values() for key in keys}
+        for run in plan.runs.values()
+    }
+    assert made["milr"] - made["unet"] == {"sub-90"}
+    lacking = [row["session_key"] for row in plan.unserved if row["modality"] == "FLAIR"]
+    assert lacking == ["sub-91"]
+
+
 def test_what_is_excluded_by_hand_is_not_called_unserved(bids, study_of) -> None:
     root = bids({**many(10), "sub-91": ["T1w"]})
     dataset = {"name": "tiny", "exclude": {"sub-01": "moved"}}

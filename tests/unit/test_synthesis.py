@@ -48,11 +48,11 @@ def contract(sources=("T1w", "T2w"), context=0, size=32, halvings=0, **changes):
     return DataContract(**content | changes)
 
 
-def model(pick=lambda source: source[:, :1], resolution="network", **changes):
+def model(pick=lambda source: source[:, :1], resolution="network", method="unet", **changes):
     """A model that gives what `pick` takes of its source."""
     return SimpleNamespace(
         contract=contract(**changes),
-        method="pick",
+        method=method,
         settings={"width": 1},
         sha256="f" * 64,
         info={"training": {"epochs": 1}},
@@ -329,6 +329,25 @@ def test_a_missing_source_is_named(tmp_path, use_model):
     assert "lacks T2w, which the model needs" in statuses[0].reason
 
 
+def test_a_method_that_needs_no_whole_set_is_shown_background_for_what_is_missing(
+    tmp_path, use_model
+):
+    seen = []
+    use_model(model(lambda source: seen.append(source) or source[:, 1:], method="milr"))
+    one = {"T1w": np.where(brain_mask(), 50, 0).astype("f4")}
+    two = {"T2w": np.where(brain_mask(), 30, 0).astype("f4")}
+    other = write_session(tmp_path, "sub-02", volumes={**one, **two})
+    statuses = run(tmp_path, [write_session(tmp_path, volumes=one), other])
+    assert [status.details["sources"] for status in statuses] == [["T1w"], ["T1w", "T2w"]]
+    first, second = np.concatenate(seen[:1]), np.concatenate(seen[1:])
+    assert (first[:, 1] == -1).all()
+    assert first[:, 0].max() == second[:, 0].max() > -1 < second[:, 1].max()
+    sidecars = sorted((tmp_path / "synthetic").rglob("*synthetic_FLAIR.json"))
+    found = [json.loads(path.read_text()) for path in sidecars]
+    assert [len(content["Sources"]) for content in found] == [1, 2]
+    assert found[0]["Description"].endswith("synthesized from T1w")
+
+
 def test_lists_in_different_order_are_noticed(tmp_path, use_model):
     use_model(model())
     (first, one), (second, two) = (write_session(tmp_path, f"sub-0{i}") for i in (1, 2))
@@ -443,12 +462,16 @@ def test_new_scans_give_one_image_and_its_sidecar(tmp_path, new_scans, caplog):
     assert said == ["sub-new: preprocess done", "sub-new: slices done"]
 
 
-def test_new_scans_are_checked_before_any_work(tmp_path, new_scans):
+def test_new_scans_are_checked_before_any_work(tmp_path, new_scans, use_model):
     checkpoint, output = tmp_path / "checkpoint.pt", tmp_path / "flair.nii.gz"
     with pytest.raises(ContractError, match=r"T2w not given; add --t2w FILE"):
         synthesize_scans(checkpoint, {"T1w": new_scans["T1w"]}, output)
     with pytest.raises(ContractError, match="leave out --pdw"):
         synthesize_scans(checkpoint, {**new_scans, "PDw": new_scans["T1w"]}, output)
+    use_model(model(method="milr"))
+    synthesize_scans(checkpoint, {"T1w": new_scans["T1w"]}, tmp_path / "part.nii.gz")
+    with pytest.raises(ContractError, match="T1w and T2w not given"):
+        synthesize_scans(checkpoint, {}, output)
     link = tmp_path / "link.nii.gz"
     link.symlink_to(new_scans["T2w"])
     for path in (new_scans["T1w"], link):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -91,16 +92,34 @@ class DataContract:
             problem = f"holds no valid data contract ({error})"
             raise ContractError(where, problem, "train the model again") from None
 
-    def check(self, modalities: list[str], geometry: Geometry, where: str) -> None:
+    def sources_in(self, available: Collection[str]) -> tuple[str, ...]:
+        """Those of the sources that there are, in channel order."""
+        return tuple(name for name in self.sources if name in available)
+
+    def check(
+        self, modalities: Collection[str], geometry: Geometry, where: str, *, part: bool = False
+    ) -> None:
         """Refuse data that the model cannot read.
+
+        Parameters
+        ----------
+        modalities : collection of str
+            What there is.
+        geometry : Geometry
+            How its slices were cut.
+        where : str
+            Named in errors.
+        part : bool
+            Whether one of the sources is enough.
 
         Raises
         ------
         ContractError
-            If a source is missing or the slices were cut otherwise.
+            If a source is missing that is needed, or the slices were cut otherwise.
         """
-        missing = [name for name in self.sources if name not in modalities]
-        if missing:
+        found = self.sources_in(modalities)
+        if len(found) < len(self.sources) and not (part and found):
+            missing = [name for name in self.sources if name not in found]
             problem = f"lacks {', '.join(missing)}, which the model needs"
             raise ContractError(where, problem, "give all sources or use another model")
         due = slicing_in_words(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,8 +28,8 @@ class Declaration:
     ----------
     pairing : {"paired", "unpaired", "mixed", "misaligned"}
         Whether source and target of one subject must fit voxel by voxel.
-    arity : {"one-to-one", "many-to-one", "any-to-any"}
-        How many modalities go in and out.
+    arity : {"one-to-one", "many-to-one", "any-to-one", "any-to-any"}
+        How many modalities go in and out; `any`: synthesis needs not all sources of the task.
     dimensionality : tuple of {"2D", "2.5D", "3D"}
         What it can be given.
     fitting : {"gradient", "classical"}
@@ -38,10 +39,21 @@ class Declaration:
     """
 
     pairing: Literal["paired", "unpaired", "mixed", "misaligned"] = "paired"
-    arity: Literal["one-to-one", "many-to-one", "any-to-any"] = "many-to-one"
+    arity: Literal["one-to-one", "many-to-one", "any-to-one", "any-to-any"] = "many-to-one"
     dimensionality: tuple[Literal["2D", "2.5D", "3D"], ...] = ("2D",)
     fitting: Literal["gradient", "classical"] = "gradient"
     null: bool = False
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether synthesis can do with some of the sources."""
+        return self.arity.startswith("any-")
+
+    def serves(self, sources: Collection[str], available: Collection[str]) -> bool:
+        """Whether a target can be made of what is available of a task's sources."""
+        if self.takes_part:
+            return not set(sources).isdisjoint(available)
+        return set(sources) <= set(available)
 
 
 def method_names() -> list[str]:

@@ -20,6 +20,8 @@ class MILR(GradientMethod):
     weight 1 each (the image of every single embedding, the image of the fused one, the variance
     between embeddings).
 
+    Synthesis can do with any of the sources.
+
     Deviations: one decoder, for the target of the task, where the paper has one for each
     modality; no spatial transformer, because scans are registered before; intensities are scaled
     to a fixed range instead of the volume's mean; the step size falls at the end, no early stop.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from crossmod.methods import Declaration
 from crossmod.settings import Fraction, Limits, Settings
 
-DECLARATION = Declaration(dimensionality=("2D", "2.5D"))
+DECLARATION = Declaration(arity="any-to-one", dimensionality=("2D", "2.5D"))
 
 
 @dataclass(frozen=True, kw_only=True)
