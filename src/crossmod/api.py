@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossmodError", "Results", "TrainedModel", "load_study", "open_study", "synthesize"]
 
-INDEX_TABLES = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
+INDEX_TABLES = (
+    "layout",
+    "files",
+    "participants",
+    "scans",
+    "sessions",
+    "annotations",
+    "remarks",
+    "split",
+    "unserved",
+)
 RESULT_TABLES = ("scores", "summary", "comparisons", "curves")
 
 
@@ -194,9 +204,17 @@ class Results:
         return tuple(key for key in keys if self._status_file(key).is_file())
 
     def scans(self, session: str) -> dict[str, Path]:
-        """Acquired scans of a session by modality, those that could be used."""
+        """Acquired scans of a session by modality, those that could be used.
+
+        Where the data set was converted to BIDS first, its files there.
+        """
         table = self.table("scans")
         rows = table[(table["session_key"] == session) & (table["status"] == "present")]
+        status_file = self.folder / self._paths.ingested(session).status
+        if status_file.is_file():
+            status = read_status(status_file)
+            found = [name for name in rows["modality"] if name in status.outputs]
+            return {name: status.path(name, status_file) for name in found}
         root = self.folder / self._paths.data
         return {
             name: root / path for name, path in zip(rows["modality"], rows["path"], strict=True)

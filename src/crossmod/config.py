@@ -55,8 +55,8 @@ class DatasetSettings(Section):
 
     name: Name
     """Names the folder of the shared derivatives; one name stands for one data folder."""
-    layout: Literal["phantom", "bids", "manifest"] = "bids"
-    """How the data folder is laid out."""
+    layout: Literal["auto", "bids", "brats", "msd", "ixi", "manifest", "phantom"] = "auto"
+    """How the data folder is laid out; `auto` tells by names, and a `manifest` is one."""
     manifest: Path | None = None
     """Table of scans (layout `manifest`), relative to the data folder."""
     phantom: PhantomSettings | None = None

@@ -133,6 +133,42 @@ def read_scan(path: Path | str) -> Image:
     return image
 
 
+def read_volume(path: Path | str, volume: int) -> Image:
+    """Read one volume of a 4-D file, and refuse it if it is constant.
+
+    Parameters
+    ----------
+    path : path
+        `.nii` or `.nii.gz`.
+    volume : int
+        Which, from 0.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or has no such volume, or the volume is constant or holds NaN
+        or infinities.
+    """
+    path = Path(path)
+    try:
+        proxy: Any = nib.load(path)
+        count = proxy.shape[3] if len(proxy.shape) == 4 else 0
+        if volume >= count:
+            problem = f"has {count} volumes where number {volume} (from 0) is due"
+            raise InputError(path, problem, "check which modalities it holds")
+        data = np.asarray(proxy.dataobj[..., volume], dtype=np.float32)
+    except FileNotFoundError:
+        raise InputError(path, "does not exist", "check the path") from None
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        problem = f"is damaged ({_one_line(error)})"
+        raise InputError(path, problem, "copy the scan again or exclude the session") from None
+    if not np.isfinite(data).all():
+        raise InputError(path, f"volume {volume} holds values that are no number", "exclude it")
+    if data.min() == data.max():
+        raise InputError(path, f"volume {volume} is constant", "copy the scan again or exclude it")
+    return Image(data, np.asarray(proxy.affine, dtype=np.float64), proxy.header.copy())
+
+
 def read_on_grid(path: Path | str, grid: Image, dtype: type = np.float32) -> NDArray:
     """Read a volume made earlier, which must lie on the grid of the brain mask.
 

@@ -9,11 +9,34 @@ from pathlib import Path
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
-from crossmod.ingest.names import Found, Remark, annotation_of, modality_of, why_no_scan
+from crossmod.ingest.folders import check_folder
+from crossmod.ingest.names import (
+    Found,
+    Remark,
+    Source,
+    annotation_of,
+    modality_of,
+    stem,
+    why_no_scan,
+)
 from crossmod.paths import session_key, split_key
 
 FOLDERS = ("anat", "ct", "pet")
+EXAMPLE = "sub-01/anat/sub-01_T1w.nii.gz"
 LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a file lies where BIDS puts a subject's scans, whatever its name."""
+    *folders, _ = path.relative_to(root).parts
+    if len(folders) == 3 and folders[1].startswith("ses-"):
+        folders.pop(1)
+    return len(folders) == 2 and folders[0].startswith("sub-") and folders[1] in FOLDERS
+
+
+def matches(path: Path, root: Path) -> bool:
+    """Whether a file is named as BIDS names a scan."""
+    return is_inside(path, root) and path.name.startswith("sub-") and stem(path.name) is not None
 
 
 def find(root: Path) -> Found:
@@ -32,20 +55,18 @@ def find(root: Path) -> Found:
     InputError
         If the folder does not exist or holds no subject.
     """
-    if not root.is_dir():
-        problem = "is no folder" if root.exists() else "does not exist"
-        raise InputError(root, problem, "set data_dir to the folder of the raw data")
+    check_folder(root)
     found = Found(participants=_participants(root))
     for participant, session, path in _files(root):
         modality = modality_of(path.name)
         if modality is not None:
             key = session_key(participant, session)
-            found.scans.setdefault((key, modality), []).append(path)
+            found.scans.setdefault((key, modality), []).append(Source(path))
             found.participants.setdefault(participant, {})
         elif why := why_no_scan(path.name):
             found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), why))
     if not found.scans:
-        problem = "holds no scans named like sub-01/anat/sub-01_T1w.nii.gz"
+        problem = f"holds no scans named like {EXAMPLE}"
         raise InputError(root, problem, "check data_dir and dataset.layout")
     _annotations(root, found)
     found.remarks += _without_scans(root, found)
@@ -90,7 +111,7 @@ def _annotations(root: Path, found: Found) -> None:
             if kind is None:
                 continue
             keys = [session_key(participant, session)] if session else sessions.get(participant, ())
-            found.annotations += [(key, kind, path) for key in sorted(keys)]
+            found.annotations += [(key, kind, Source(path)) for key in sorted(keys)]
 
 
 def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:

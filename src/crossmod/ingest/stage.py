@@ -1,0 +1,141 @@
+"""The stage: the sources of one session to BIDS, whatever their layout and format."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossmod.bids_dataset import unknown_pet_fields
+from crossmod.errors import CrossmodError, InputError
+from crossmod.files import read_json, write_json, write_rows
+from crossmod.hashing import hash_file
+from crossmod.ingest.dataset import describe_data_set
+from crossmod.ingest.labels import LABELS, to_labels
+from crossmod.ingest.names import Source
+from crossmod.ingest.request import Request
+from crossmod.io import Image, read_image, read_scan, read_volume, write_image
+from crossmod.paths import IngestedPaths
+from crossmod.privacy import allowed_header, allowed_sidecar
+from crossmod.provenance import sidecar_path
+from crossmod.settings import Modality
+from crossmod.status import Status, describe_outputs, guarded, write_status
+
+STAGE = "ingest"
+log = logging.getLogger(__name__)
+
+
+def ingest_session(paths: IngestedPaths, request: Request) -> Status:
+    """Convert one session to BIDS and write its status file, also when the input is at fault.
+
+    A scan or annotation that cannot be used is left out; its reason is in the details of the
+    status. Without any scan the verdict is `failed`.
+
+    Parameters
+    ----------
+    paths : IngestedPaths
+        Where to write.
+    request : Request
+        What to convert.
+    """
+    _clean(paths)
+    describe_data_set(paths.root)
+    status = guarded(STAGE, paths.key, lambda: _convert(paths, request))
+    if not status.ok:
+        _clean(paths)
+    write_status(paths.status, status)
+    return status
+
+
+def _clean(paths: IngestedPaths) -> None:
+    """Remove what an earlier run left, so that nothing stale looks current."""
+    paths.status.unlink(missing_ok=True)
+    for folder in paths.folders:
+        for path in sorted(folder.glob(f"{paths.key}_*")):
+            path.unlink()
+
+
+def _convert(paths: IngestedPaths, request: Request) -> Status:
+    outputs: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    raw: dict[str, dict[str, Any]] = {}
+    faults: list[CrossmodError] = []
+    for modality, source in request.scans.items():
+        try:
+            outputs[modality] = _write_scan(paths.scan(modality), modality, source)
+            raw[modality] = _origin(source)
+        except CrossmodError as error:
+            faults.append(error)
+            left_out[modality] = f"{source.name} {error.problem}"
+    if not outputs:
+        raise faults[0] if faults else InputError(paths.key, "has no scan", "check the index")
+    for name, kind, source, number in request.numbered:
+        labeled = source.labels is not None
+        try:
+            path = paths.annotation(kind, number, labeled=labeled)
+            outputs[name] = _write_annotation(path, source)
+            raw[name] = _origin(source)
+        except CrossmodError as error:
+            left_out[name] = f"{source.name} {error.problem}"
+    for name, reason in left_out.items():
+        log.warning("%s: %s left out: %s", paths.key, name, reason)
+    return Status(
+        stage=STAGE,
+        session=paths.key,
+        outputs=describe_outputs(paths.status, outputs),
+        details={"left_out": left_out, "sources": raw},
+    )
+
+
+def _origin(source: Source) -> dict[str, Any]:
+    """What pins a source without its name, which may be a person's."""
+    origin = {"volume": source.volume, "labels": source.labels}
+    told = {key: value for key, value in origin.items() if value is not None}
+    return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
+
+
+def _write_scan(path: Path, modality: Modality, source: Source) -> Path:
+    """Write one scan and its sidecar."""
+    if source.volume is None:
+        image = read_scan(source.path)
+    else:
+        image = read_volume(source.path, source.volume)
+    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
+    write_json(sidecar_path(path), _sidecar(modality, source))
+    return path
+
+
+def _compact(data: np.ndarray) -> np.ndarray:
+    """The same values as int16 where they are whole and fit, for half the size."""
+    limits = np.iinfo(np.int16)
+    whole = data.min() >= limits.min and data.max() <= limits.max and (data == data.round()).all()
+    return data.astype(np.int16) if whole else data
+
+
+def _sidecar(modality: Modality, source: Source) -> dict[str, Any]:
+    """What is known of a scan and may be told."""
+    given = read_json(source.sidecar) if source.sidecar else {}
+    if not isinstance(given, dict):
+        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
+    content = allowed_sidecar(given)
+    if modality == "T1ce":
+        content.setdefault("ContrastBolusIngredient", "GADOLINIUM")
+    if modality == "PET":
+        content = {**unknown_pet_fields(), **content}
+    return content
+
+
+def _write_annotation(path: Path, source: Source) -> Path:
+    """Write a mask, or a label map with the numbers of `LABELS` and its lookup table."""
+    image = read_image(source.path)
+    if source.labels is None:
+        labels = (image.data > 0).astype(np.uint8)
+    else:
+        labels = to_labels(image.data, source.labels, source.path)
+        rows = [{"index": k, "name": name, "abbreviation": a} for k, (name, a) in LABELS.items()]
+        lookup = sidecar_path(path).with_suffix(".tsv")
+        write_rows(lookup, ("index", "name", "abbreviation"), rows)
+    write_image(path, Image(labels, image.affine, allowed_header(image.header)))
+    return path
