@@ -55,7 +55,7 @@ class DatasetSettings(Section):
 
     name: Name
     """Names the folder of the shared derivatives; one name stands for one data folder."""
-    layout: Literal["auto", "bids", "brats", "msd", "ixi", "manifest", "phantom"] = "auto"
+    layout: Literal["auto", "bids", "brats", "msd", "ixi", "dicom", "manifest", "phantom"] = "auto"
     """How the data folder is laid out; `auto` tells by names, and a `manifest` is one."""
     manifest: Path | None = None
     """Table of scans (layout `manifest`), relative to the data folder."""

@@ -1,7 +1,7 @@
 """Which layout a data folder has, and the reader of each.
 
-A layout is told by names of files alone. A new one needs a reader module with `find` and `matches`
-and a line in `READERS`.
+A layout is told by names of files alone, DICOM by how files begin. A new one needs a reader module
+with `find` and `matches` and a line in `READERS`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from crossmod.errors import InputError
 from crossmod.ingest import bids, brats, ixi, msd
+from crossmod.ingest.dicom import reader as dicom
 from crossmod.ingest.folders import check_folder, files_below
 from crossmod.ingest.names import Found
 from crossmod.text import counted
@@ -36,12 +37,15 @@ class Reader:
         Whether a file, given with the data folder, is named as in this layout.
     find : callable
         What the data folder holds.
+    private : bool
+        Whether paths may name a person and are not shown.
     """
 
     title: str
     example: str
     matches: Callable[[Path, Path], bool]
     find: Callable[[Path], Found]
+    private: bool = False
 
 
 READERS: dict[str, Reader] = {
@@ -49,6 +53,7 @@ READERS: dict[str, Reader] = {
     "brats": Reader("BraTS", brats.EXAMPLE, brats.matches, brats.find),
     "msd": Reader("Medical Segmentation Decathlon", msd.EXAMPLE, msd.matches, msd.find),
     "ixi": Reader("IXI", ixi.EXAMPLE, ixi.matches, ixi.find),
+    "dicom": Reader("DICOM", dicom.EXAMPLE, dicom.matches, dicom.find, private=True),
 }
 
 
@@ -90,13 +95,19 @@ def detect(root: Path) -> Detected:
         problem = f"has no layout that is known; none of {counted(looked, 'file')} is named as in "
         remedy = "check data_dir, or list the scans in a table (layout manifest)"
         raise InputError(root, problem + known, remedy)
-    told = {name: f"{counted(counts[name], 'file')} such as {first[name]}" for name in counts}
+    told = {name: _evidence(name, counts[name], first[name]) for name in counts}
     if len(counts) > 1:
         found = " and ".join(f"{name} ({text})" for name, text in sorted(told.items()))
         remedy = "set dataset.layout to one of them, or data_dir to a folder with one layout"
         raise InputError(root, f"has scans of more than one layout: {found}", remedy)
     ((layout, evidence),) = told.items()
     return Detected(layout, evidence)
+
+
+def _evidence(layout: str, count: int, first: Path) -> str:
+    if READERS[layout].private:
+        return f"{counted(count, 'file')} whose content says so"
+    return f"{counted(count, 'file')} such as {first}"
 
 
 def _matching(path: Path, root: Path) -> list[str]:

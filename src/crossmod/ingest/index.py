@@ -179,7 +179,8 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
         return Scan(key, modality, "missing", "no file")
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources)
-        reason = f"{len(sources)} files claim to be {modality}: {names}"
+        what = "files" if sources[0].series is None else "series"
+        reason = f"{len(sources)} {what} claim to be {modality}: {names}"
         return Scan(key, modality, "excluded", reason, rivals=tuple(sources))
     (source,) = sources
     fault = "" if planned else _fault(source.path)

@@ -7,13 +7,14 @@ from typing import cast
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
+from crossmod.ingest.dicom import reader as dicom
 from crossmod.ingest.labels import CONVENTIONS
 from crossmod.ingest.names import Found, Kind, Source, stem
 from crossmod.paths import session_key
 from crossmod.settings import MODALITIES, Modality
 
 COLUMNS = ("participant_id", "modality", "path")
-OPTIONAL = ("session_id", "volume", "labels")
+OPTIONAL = ("session_id", "volume", "labels", "series")
 ANNOTATIONS = ("brain", "lesion")
 
 
@@ -26,8 +27,9 @@ def find(root: Path, manifest: Path) -> Found:
         Folder that relative paths start from.
     manifest : path
         Table with the columns participant_id, modality, path and, if wanted, session_id, volume
-        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`) and
-        others that describe the participant. `modality` is a modality, `brain` (a brain mask) or
+        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`),
+        series (its number, where `path` is a folder of several DICOM series) and others that
+        describe the participant. `modality` is a modality, `brain` (a brain mask) or
         `lesion` (a label map).
 
     Raises
@@ -64,6 +66,8 @@ def find(root: Path, manifest: Path) -> Found:
 
 def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source:
     """Where a row's scan lies; a JSON file of the same name beside it describes it."""
+    if file.is_dir():
+        return dicom.source_in(file, row.get("series", ""))
     volume, labels = row.get("volume", ""), row.get("labels", "")
     if volume and not volume.isdigit():
         problem = f"line {number} has the volume {volume!r}"

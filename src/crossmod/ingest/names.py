@@ -38,11 +38,11 @@ class Source:
     Attributes
     ----------
     path : path
-        File of any format that `crossmod.io` reads; the folder of a DICOM series.
+        File of any format that `crossmod.io` reads; of a DICOM series the record of headers.
     volume : int or None
         Which volume of a 4-D file, from 0.
     series : str or None
-        Which series of a folder of DICOM files.
+        Which series of the record.
     labels : str or None
         Convention of a label map, a key of `crossmod.ingest.labels.CONVENTIONS`.
     sidecar : path or None
@@ -57,10 +57,10 @@ class Source:
 
     @property
     def name(self) -> str:
-        """File name, and which volume or series of it."""
-        parts = [self.path.name]
-        parts += [f"volume {self.volume}"] if self.volume is not None else []
-        return " ".join([*parts, *([f"series {self.series}"] if self.series else [])])
+        """File name, and which volume of it; of a DICOM series no name, which may be a person's."""
+        if self.series is not None:
+            return f"series {self.series}"
+        return self.path.name if self.volume is None else f"{self.path.name} volume {self.volume}"
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import hash_file
 from crossmod.ingest.dataset import describe_data_set
+from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.labels import LABELS, to_labels
 from crossmod.ingest.names import Source
 from crossmod.ingest.request import Request
@@ -64,8 +65,8 @@ def _convert(paths: IngestedPaths, request: Request) -> Status:
     faults: list[CrossmodError] = []
     for modality, source in request.scans.items():
         try:
-            outputs[modality] = _write_scan(paths.scan(modality), modality, source)
-            raw[modality] = _origin(source)
+            path, origin = _write_scan(paths.scan(modality), modality, source)
+            outputs[modality], raw[modality] = path, origin
         except CrossmodError as error:
             faults.append(error)
             left_out[modality] = f"{source.name} {error.problem}"
@@ -96,15 +97,27 @@ def _origin(source: Source) -> dict[str, Any]:
     return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
 
 
-def _write_scan(path: Path, modality: Modality, source: Source) -> Path:
-    """Write one scan and its sidecar."""
+def _write_scan(path: Path, modality: Modality, source: Source) -> tuple[Path, dict[str, Any]]:
+    """Write one scan and its sidecar; also tell what pins its source."""
+    image, given, origin = _read(source)
+    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
+    write_json(sidecar_path(path), _sidecar(modality, given))
+    return path, origin
+
+
+def _read(source: Source) -> tuple[Image, dict[str, Any], dict[str, Any]]:
+    """Volume, what is said of it, and what pins its source."""
+    if source.series is not None:
+        converted = read_series(source)
+        return converted.image, converted.sidecar, {"sha256": converted.sha256}
     if source.volume is None:
         image = read_scan(source.path)
     else:
         image = read_volume(source.path, source.volume)
-    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
-    write_json(sidecar_path(path), _sidecar(modality, source))
-    return path
+    given = read_json(source.sidecar) if source.sidecar else {}
+    if not isinstance(given, dict):
+        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
+    return image, given, _origin(source)
 
 
 def _compact(data: np.ndarray) -> np.ndarray:
@@ -114,11 +127,8 @@ def _compact(data: np.ndarray) -> np.ndarray:
     return data.astype(np.int16) if whole else data
 
 
-def _sidecar(modality: Modality, source: Source) -> dict[str, Any]:
+def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
     """What is known of a scan and may be told."""
-    given = read_json(source.sidecar) if source.sidecar else {}
-    if not isinstance(given, dict):
-        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
     content = allowed_sidecar(given)
     if modality == "T1ce":
         content.setdefault("ContrastBolusIngredient", "GADOLINIUM")

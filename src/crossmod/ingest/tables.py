@@ -71,14 +71,17 @@ def file_rows(index: Index, root: Path) -> list[dict[str, Any]]:
             name = "" if session.excluded or index.in_place else path.as_posix()
             rows.append({**row, "becomes": name})
         rows += [_file_row(source, root, key, kind, why) for kind, source, why in session.unusable]
-    for remark in index.remarks:
-        rows.append({"path": remark.path, "status": "left out", "reason": remark.text})
+    rows += [
+        {"path": remark.path, "status": "left out", "reason": remark.text}
+        for remark in index.remarks
+        if remark.path
+    ]
     return rows
 
 
 def _file_row(source: Source, root: Path, key: str, kind: str, reason: str) -> dict[str, Any]:
     return {
-        "path": _relative(source.path, root),
+        "path": _place(source, root),
         "volume": source.volume if source.volume is None else str(source.volume),
         "session_key": key,
         "kind": kind,
@@ -96,7 +99,7 @@ def scan_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
             "modality": modality,
             "status": "excluded" if session.excluded and scan.path else scan.status,
             "reason": session.excluded or scan.reason,
-            "path": _relative(scan.path, root),
+            "path": _place(scan.source, root),
         }
         for session in sessions
         for modality, scan in session.scans.items()
@@ -133,7 +136,7 @@ def annotation_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, s
             "kind": kind,
             "status": "excluded" if reason else "present",
             "reason": reason,
-            "path": _relative(source.path, root),
+            "path": _place(source, root),
         }
         for session in sessions
         for kind, source, reason in _annotations(session)
@@ -146,7 +149,9 @@ def _annotations(session: Session) -> list[tuple[Kind, Source, str]]:
     return [*usable, *session.unusable]
 
 
-def _relative(path: Path | None, root: Path) -> str:
-    if path is None:
-        return ""
+def _place(source: Source | None, root: Path) -> str:
+    """Path of a source's file; of a DICOM series its name, because paths may name a person."""
+    if source is None or source.series is not None:
+        return source.name if source else ""
+    path = source.path
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
