@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from crossmod import __version__
 
 BIDS_VERSION = "1.10.0"
-# CT has no BIDS standard yet; status files tell what a job made of a session.
-BIDSIGNORE = "**/ct/\n*_status.json\n"
+IGNORED = ("**/ct", "**/ct/**", "*_status.json")
+"""Lines of .bidsignore: CT has no BIDS standard yet; statuses tell what a job made of a session."""
+
+# What BIDS requires of a PET scan: words, for which "unknown" is one, and the rest.
 _PET_WORDS = """
 Manufacturer ManufacturersModelName Units TracerName TracerRadionuclide ModeOfAdministration
-AcquisitionMode ReconMethodName AttenuationCorrection
-"""
+AcquisitionMode ReconMethodName AttenuationCorrection InjectedRadioactivityUnits InjectedMassUnits
+SpecificRadioactivityUnits
+""".split()  # noqa: SIM905
+_PET_NUMBERS = """
+InjectedRadioactivity InjectedMass SpecificRadioactivity InjectionStart FrameDuration
+ImageDecayCorrected ImageDecayCorrectionTime ReconFilterType ReconFilterSize
+ReconMethodParameterLabels ReconMethodParameterUnits ReconMethodParameterValues
+""".split()  # noqa: SIM905
 
 
 def dataset_description(
@@ -28,9 +37,12 @@ def dataset_description(
     }
 
 
-def unknown_pet_fields() -> dict[str, Any]:
-    """Fields that BIDS asks of a PET scan, for one of which nothing is known.
+def pet_sidecar(known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Sidecar of a PET scan of one frame with what BIDS requires, and what of it is not known.
 
-    Times count from the start of the scan, which is called zero: the time of day is not told.
+    Unknown words are said to be; an unknown number is not made up. Times count from the start of
+    the scan, which is called zero: the time of day is not told.
     """
-    return {**dict.fromkeys(_PET_WORDS.split(), "unknown"), "TimeZero": "00:00:00", "ScanStart": 0}
+    start = {"TimeZero": "00:00:00", "ScanStart": 0, "FrameTimesStart": [0]}
+    content = {**start, **dict.fromkeys(_PET_WORDS, "unknown"), **known}
+    return content, [key for key in _PET_NUMBERS if key not in content]

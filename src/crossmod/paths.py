@@ -112,9 +112,10 @@ class IngestedPaths:
 
         The second of a kind has `number` 2.
         """
-        more = f"_desc-{number}" if number > 1 else ""
-        lesion = f"label-tumor{more}_dseg" if labeled else f"label-lesion{more}_mask"
-        ending = f"desc-brain{more[6:]}_mask" if kind == "brain" else lesion
+        more = str(number) if number > 1 else ""
+        mask = f"label-lesion{f'_desc-{more}' if more else ''}_mask"
+        lesion = f"desc-tumor{more}_dseg" if labeled else mask
+        ending = f"desc-brain{more}_mask" if kind == "brain" else lesion
         folder = self.root / INGESTED_LABELS / bids_folder(self.key)
         return folder / f"{self.key}_{ending}.nii.gz"
 

@@ -296,6 +296,8 @@ def _claim_dataset(study: Study, paths: StudyPaths, layout: str) -> None:
     claim = paths.derivatives / "dataset.json"
     content = {"name": study.dataset.name, "data_dir": paths.data.as_posix()}
     content["layout"] = layout
+    if study.dataset.entities:
+        content["entities"] = canonical_json(study.dataset.model_dump(mode="json")["entities"])
     if study.dataset.manifest is not None:
         content["manifest"] = study.dataset.manifest.as_posix()
     if study.dataset.phantom is not None:

@@ -45,7 +45,7 @@ def allowed_participant(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def allowed_header(header: nib.Nifti1Header | None) -> nib.Nifti1Header | None:
-    """A new header with form codes and units alone.
+    """A new header with form codes and units alone; unknown units of space become mm.
 
     Description, names, intent and header extensions are free text and stay behind.
     """
@@ -56,5 +56,6 @@ def allowed_header(header: nib.Nifti1Header | None) -> nib.Nifti1Header | None:
     clean: Any = nib.Nifti1Header()
     for code in ("sform_code", "qform_code"):
         clean[code] = int(header[code])
-    clean.set_xyzt_units(*header.get_xyzt_units())
+    space, time = header.get_xyzt_units()
+    clean.set_xyzt_units("mm" if space == "unknown" else space, time)
     return clean

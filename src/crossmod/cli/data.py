@@ -138,13 +138,13 @@ def _phantom(arguments: Arguments) -> None:
 
 
 def _ingest(arguments: Arguments) -> None:
-    from crossmod.ingest.dataset import write_participants
+    from crossmod.ingest.dataset import write_data_set
     from crossmod.ingest.request import Request
     from crossmod.ingest.stage import ingest_session
     from crossmod.paths import IngestedPaths
 
     if arguments.participants:
-        path = write_participants(arguments.output_dir, arguments.participants)
+        path = write_data_set(arguments.output_dir, arguments.participants)
         log.info("wrote %s", path)
         return
     request = Request.from_json(arguments.sources)

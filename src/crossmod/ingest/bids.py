@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
+from crossmod.ingest.entities import Wanted, choose
 from crossmod.ingest.folders import check_folder
 from crossmod.ingest.names import (
     Found,
@@ -39,7 +40,7 @@ def matches(path: Path, root: Path) -> bool:
     return is_inside(path, root) and path.name.startswith("sub-") and stem(path.name) is not None
 
 
-def find(root: Path) -> Found:
+def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
     """Find scans by name; nothing is opened but participants.tsv.
 
     Folders such as `sub-01_old` are no subjects; they, images that are no scans and subjects
@@ -48,12 +49,15 @@ def find(root: Path) -> Found:
     Parameters
     ----------
     root : path
-        Folder that holds `sub-*` folders.
+        Folder that holds `sub-*` folders: raw scans, or a derivative such as fMRIPrep's.
+    entities : mapping of entity to value or values, optional
+        What names must have; of several values the first that a session has, None for names
+        without the entity.
 
     Raises
     ------
     InputError
-        If the folder does not exist or holds no subject.
+        If the folder does not exist, holds no subject, or no scan has one of `entities`.
     """
     check_folder(root)
     found = Found(participants=_participants(root))
@@ -63,10 +67,16 @@ def find(root: Path) -> Found:
             key = session_key(participant, session)
             found.scans.setdefault((key, modality), []).append(Source(path))
             found.participants.setdefault(participant, {})
+        elif kind := annotation_of(path.name):
+            key = session_key(participant, session)
+            found.annotations.append((key, kind, Source(path)))
         elif why := why_no_scan(path.name):
             found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), why))
+    if found.scans and entities:
+        choose(found, root, entities)
     if not found.scans:
         problem = f"holds no scans named like {EXAMPLE}"
+        problem += " with these dataset.entities" if entities else ""
         raise InputError(root, problem, "check data_dir and dataset.layout")
     _annotations(root, found)
     found.remarks += _without_scans(root, found)
@@ -91,7 +101,8 @@ def _without_scans(root: Path, found: Found) -> list[Remark]:
             remarks.append(Remark(name, name, text))
         elif name not in with_scans:
             remarks.append(Remark(name, name, "no scan in the folder"))
-    listed = [name for name in found.participants if name not in (*with_scans, *folders)]
+    placed = with_scans.union(folders)
+    listed = [name for name in found.participants if name not in placed]
     return remarks + [
         Remark(name, "", "in participants.tsv, but without a folder") for name in listed
     ]

@@ -18,11 +18,13 @@ _IMAGE = r"\.nii(?:\.gz)?"
 _EARLY = re.compile(r"VSD\.Brain(?:_\dmore)?\.\w+\.\w+\.(?P<kind>[A-Za-z]\w*)\.\d+\.(?:mha|nii)")
 _EARLY_SUBJECT = re.compile(r"(?P<subject>brats_\w+_pat\w+?)_(?P<session>\d+)")
 # 2017 to 2021: BraTS20_Training_001_t1ce.nii.gz; each subject was scanned once.
-_MIDDLE = re.compile(rf"(?P<subject>bra?ts\d+_\w+?)_(?P<kind>[A-Za-z]\w*){_IMAGE}", re.IGNORECASE)
+_MIDDLE = re.compile(
+    rf"(?P<subject>brats\d+_\w+)_(?P<kind>[A-Za-z][A-Za-z0-9]*){_IMAGE}", re.IGNORECASE
+)
 # 2023 and 2024: BraTS-GLI-00005-100-t1c.nii.gz; the last number is the time point.
 _LATE = re.compile(
     rf"(?P<subject>BraTS-(?P<tumor>[A-Za-z]+(?:-RT)?)-\w+)-(?P<session>\d+)[-_]"
-    rf"(?P<kind>[A-Za-z]\w*){_IMAGE}"
+    rf"(?P<kind>[A-Za-z][A-Za-z0-9]*){_IMAGE}"
 )
 _MODALITIES: dict[str, Modality] = {
     "t1": "T1w",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossmod.bids_dataset import BIDSIGNORE, dataset_description
+from crossmod.bids_dataset import IGNORED, dataset_description
 from crossmod.files import read_rows, write_json, write_rows, write_text
 from crossmod.paths import INGESTED_LABELS, IngestedPaths, split_key
 from crossmod.privacy import PARTICIPANT_COLUMNS
@@ -20,6 +20,11 @@ names, dates and places stayed behind. `*_status.json` tells what came of each s
 Masks and label maps made by others lie in `{labels}`. Label maps of tumors have the numbers of
 BraTS 2023, whatever the source used.
 """
+LABELS_README = """\
+# Masks and label maps of {name}
+
+Made by others, converted by crossmod. Each lies on the grid of one of the session's scans.
+"""
 _MEANINGS = {
     "age": {"Description": "Age", "Units": "year"},
     "sex": {"Description": "Sex"},
@@ -33,25 +38,11 @@ _MEANINGS = {
 }
 
 
-def describe_data_set(root: Path) -> None:
-    """Write what needs no knowledge of subjects.
+def write_data_set(root: Path, table: Path) -> Path:
+    """Write the files above the sessions, after their jobs.
 
-    Files that are there already with the same content are left alone, so that jobs on several
-    sessions may call this side by side.
-    """
-    name = root.parent.name or root.name
-    write_json(root / "dataset_description.json", dataset_description(name))
-    write_text(root / "README.md", README.format(name=name, labels=INGESTED_LABELS))
-    write_text(root / ".bidsignore", BIDSIGNORE)
-    labels = root / INGESTED_LABELS
-    write_json(
-        labels / "dataset_description.json",
-        dataset_description(f"{name}: masks and label maps", "derivative"),
-    )
-
-
-def write_participants(root: Path, table: Path) -> Path:
-    """Write participants.tsv: those with a scan in the data set, and the columns there are.
+    Listed are the participants with a scan. A PET scan whose sidecar lacks what BIDS requires goes
+    to .bidsignore, as CT does.
 
     Parameters
     ----------
@@ -70,13 +61,27 @@ def write_participants(root: Path, table: Path) -> Path:
     InputError
         If the table or a status file cannot be read.
     """
-    describe_data_set(root)
     known = {row["participant_id"]: row for row in read_rows(table, ("participant_id",))}
-    statuses = (read_status(path) for path in sorted(root.glob(IngestedPaths.status_pattern)))
+    statuses = [read_status(path) for path in sorted(root.glob(IngestedPaths.status_pattern))]
     present = dict.fromkeys(split_key(status.session)[0] for status in statuses if status.ok)
     rows = [{**known.get(name, {}), "participant_id": name} for name in present]
     columns = [name for name in PARTICIPANT_COLUMNS if any(row.get(name) for row in rows)]
     output = root / "participants.tsv"
     write_json(output.with_suffix(".json"), {name: _MEANINGS[name] for name in columns})
     write_rows(output, ("participant_id", *columns), rows)
+    scans = [s.outputs["PET"]["path"] for s in statuses if "pet_lacks" in s.details]
+    incomplete = [scan.removesuffix(".nii.gz") + ".*" for scan in scans]
+    _describe(root, incomplete)
     return output
+
+
+def _describe(root: Path, ignored: list[str]) -> None:
+    """Write descriptions and what a validator is to ignore."""
+    name = root.parent.name or root.name
+    write_json(root / "dataset_description.json", dataset_description(name))
+    write_text(root / "README.md", README.format(name=name, labels=INGESTED_LABELS))
+    write_text(root / ".bidsignore", "\n".join([*IGNORED, *ignored]) + "\n")
+    labels = root / INGESTED_LABELS
+    title = f"{name}: masks and label maps"
+    write_json(labels / "dataset_description.json", dataset_description(title, "derivative"))
+    write_text(labels / "README.md", LABELS_README.format(name=name))

@@ -8,8 +8,9 @@ from typing import Literal
 
 from crossmod.config import Study
 from crossmod.errors import InputError
-from crossmod.ingest import manifest
+from crossmod.ingest import bids, manifest
 from crossmod.ingest.detect import READERS, Detected, detect
+from crossmod.ingest.entities import difference
 from crossmod.ingest.names import Found, Kind, Remark, Source
 from crossmod.ingest.request import Request
 from crossmod.paths import StudyPaths, raw_scan, split_key
@@ -147,6 +148,11 @@ def find(study: Study) -> tuple[Detected, Found]:
     if dataset.manifest is not None and dataset.layout in ("auto", "manifest"):
         return Detected("manifest"), manifest.find(root, dataset.manifest)
     detected = detect(root) if dataset.layout == "auto" else Detected(dataset.layout)
+    if detected.layout == "bids":
+        return detected, bids.find(root, dataset.entities)
+    if dataset.entities:
+        problem = f"is for BIDS folders, {root} has the layout {detected.layout}"
+        raise InputError("dataset.entities", problem, "remove the key")
     return detected, READERS[detected.layout].find(root)
 
 
@@ -181,6 +187,10 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
         names = ", ".join(source.name for source in sources)
         what = "files" if sources[0].series is None else "series"
         reason = f"{len(sources)} {what} claim to be {modality}: {names}"
+        if differ := difference(sources):
+            reason += f"; they differ in {differ}, choose with dataset.entities"
+        elif what == "series":
+            reason += "; choose one with a table (layout manifest, column series)"
         return Scan(key, modality, "excluded", reason, rivals=tuple(sources))
     (source,) = sources
     fault = "" if planned else _fault(source.path)

@@ -21,8 +21,9 @@ _SUFFIXES: dict[str, Modality] = {
     "CT": "CT",
     "pet": "PET",
 }
-_LESION = re.compile(r"_label-(lesions?|tumou?rs?)(_|$)", re.IGNORECASE)
-_BRAIN = re.compile(r"_desc-brain(_|$)")
+# BIDS gives masks a label, label maps (dseg) a description.
+_LESION = re.compile(r"_(label|desc)-(lesions?|tumou?rs?)\d*(_|$)", re.IGNORECASE)
+_BRAIN = re.compile(r"_desc-brain\d*(_|$)")
 
 
 # Endings of images, in any case; what else lies beside scans are sidecars.
@@ -117,6 +118,17 @@ def stem(name: str) -> str | None:
         if name.endswith(suffix):
             return name[: -len(suffix)]
     return None
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """Entities of a BIDS name: `{"sub": "01", "run": "1"}`; numbers without leading zeros."""
+    pairs = (part.split("-", 1) for part in (stem(name) or "").split("_") if "-" in part)
+    return {key: plain_number(value) for key, value in pairs}
+
+
+def plain_number(value: str) -> str:
+    """`1` for `01`, anything else as it is."""
+    return str(int(value)) if value.isdecimal() else value
 
 
 def modality_of(name: str) -> Modality | None:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from crossmod.bids_dataset import unknown_pet_fields
+from crossmod.bids_dataset import pet_sidecar
 from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import hash_file
-from crossmod.ingest.dataset import describe_data_set
 from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.labels import LABELS, to_labels
-from crossmod.ingest.names import Source
+from crossmod.ingest.names import Kind, Source
 from crossmod.ingest.request import Request
 from crossmod.io import Image, read_image, read_scan, read_volume, write_image
 from crossmod.paths import IngestedPaths
@@ -42,7 +41,6 @@ def ingest_session(paths: IngestedPaths, request: Request) -> Status:
         What to convert.
     """
     _clean(paths)
-    describe_data_set(paths.root)
     status = guarded(STAGE, paths.key, lambda: _convert(paths, request))
     if not status.ok:
         _clean(paths)
@@ -76,25 +74,25 @@ def _convert(paths: IngestedPaths, request: Request) -> Status:
         labeled = source.labels is not None
         try:
             path = paths.annotation(kind, number, labeled=labeled)
-            outputs[name] = _write_annotation(path, source)
+            outputs[name] = _write_annotation(path, kind, source)
             raw[name] = _origin(source)
         except CrossmodError as error:
             left_out[name] = f"{source.name} {error.problem}"
     for name, reason in left_out.items():
         log.warning("%s: %s left out: %s", paths.key, name, reason)
-    return Status(
-        stage=STAGE,
-        session=paths.key,
-        outputs=describe_outputs(paths.status, outputs),
-        details={"left_out": left_out, "sources": raw},
-    )
+    details: dict[str, Any] = {"left_out": left_out, "sources": raw}
+    if "PET" in outputs:
+        _, lacking = pet_sidecar(read_json(sidecar_path(outputs["PET"])))
+        details.update({"pet_lacks": lacking} if lacking else {})
+    return Status(STAGE, paths.key, "ok", "", describe_outputs(paths.status, outputs), details)
 
 
 def _origin(source: Source) -> dict[str, Any]:
     """What pins a source without its name, which may be a person's."""
-    origin = {"volume": source.volume, "labels": source.labels}
+    origin = {"volume": source.volume, "series": source.series, "labels": source.labels}
     told = {key: value for key, value in origin.items() if value is not None}
-    return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
+    hashed = source.series is None and source.path.is_file()  # a record tells places and times
+    return {"sha256": hash_file(source.path), **told} if hashed else told
 
 
 def _write_scan(path: Path, modality: Modality, source: Source) -> tuple[Path, dict[str, Any]]:
@@ -109,7 +107,7 @@ def _read(source: Source) -> tuple[Image, dict[str, Any], dict[str, Any]]:
     """Volume, what is said of it, and what pins its source."""
     if source.series is not None:
         converted = read_series(source)
-        return converted.image, converted.sidecar, {"sha256": converted.sha256}
+        return converted.image, converted.sidecar, {"sha256": converted.sha256, **_origin(source)}
     if source.volume is None:
         image = read_scan(source.path)
     else:
@@ -132,14 +130,13 @@ def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
     content = allowed_sidecar(given)
     if modality == "T1ce":
         content.setdefault("ContrastBolusIngredient", "GADOLINIUM")
-    if modality == "PET":
-        content = {**unknown_pet_fields(), **content}
-    return content
+    return pet_sidecar(content)[0] if modality == "PET" else content
 
 
-def _write_annotation(path: Path, source: Source) -> Path:
+def _write_annotation(path: Path, kind: Kind, source: Source) -> Path:
     """Write a mask, or a label map with the numbers of `LABELS` and its lookup table."""
-    image = read_image(source.path)
+    dicom = source.series is not None
+    image = read_series(source).image if dicom else read_image(source.path)
     if source.labels is None:
         labels = (image.data > 0).astype(np.uint8)
     else:
@@ -148,4 +145,6 @@ def _write_annotation(path: Path, source: Source) -> Path:
         lookup = sidecar_path(path).with_suffix(".tsv")
         write_rows(lookup, ("index", "name", "abbreviation"), rows)
     write_image(path, Image(labels, image.affine, allowed_header(image.header)))
+    told = {"Type": "Brain" if kind == "brain" else "Lesion"}
+    write_json(sidecar_path(path), {**told, "Description": "Made by others"})
     return path
