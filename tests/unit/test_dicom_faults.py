@@ -57,5 +57,5 @@ def test_one_examination_under_two_names_is_a_leak(tmp_path: Path, monkeypatch) 
 def test_files_beside_the_folders_of_participants_are_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_series(tmp_path / "raw")
-    with pytest.raises(InputError, match="holds no folder with DICOM images"):
+    with pytest.raises(InputError, match="none of its folders has DICOM images"):
         find(tmp_path / "raw")

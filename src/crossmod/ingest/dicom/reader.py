@@ -69,7 +69,7 @@ def find(root: Path) -> Found:
             found.remarks.append(Remark(name, "", text))
         _add_sessions(found, name, folder.record, series)
     if not found.participants:
-        problem = "holds no folder with DICOM images of a participant"
+        problem = "holds no scans: none of its folders has DICOM images"
         remedy = "put each participant's files in a folder of its own below data_dir"
         raise InputError(root, problem, remedy)
     return found
