@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,29 +15,38 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from crossmod.errors import InputError
+from crossmod.ingest.dicom.conversion import read_series
+from crossmod.ingest.dicom.reader import find
+from crossmod.ingest.names import Source
 from tests.dicom_files import FLAIR, ORIENTATION, T2W, position, write_series
+
+GOOD, BAD = "sub-good", "sub-bad"
 
 
 @dataclass(frozen=True)
-class Case:
-    """One faulty folder of a participant.
+class Fault:
+    """One case.
 
     Attributes
     ----------
-    id : str
-        Name of the case.
-    wrong : str
-        What is wrong, for the table of cases.
-    expected : str
-        Part of the line that crossmod gives.
+    name : str
+        Unique among all cases.
+    what : str
+        What is wrong, for the reader of a table.
     make : callable
-        Makes it in a folder.
+        Writes a data folder with a faulty participant and a good one; returns it.
+    says : str
+        Words that must be in the line.
+    run : callable
+        Lets crossmod meet it and returns the line that it says.
     """
 
-    id: str
-    wrong: str
-    expected: str
-    make: Callable[[Path], object]
+    name: str
+    what: str
+    make: Callable[[Path], Path]
+    says: str
+    run: Callable[[Path], str]
 
 
 def _missing_slices(folder: Path) -> None:
@@ -192,69 +204,151 @@ def _video(folder: Path) -> None:
         ds.save_as(path)
 
 
-CASES = (
-    Case(
-        "missing-slices", "3 of 12 slices are missing", "lacks 3 slices in 2 gaps", _missing_slices
+def lines(root: Path) -> list[str]:
+    """Everything that is told of a data folder: remarks, and what reading the faulty scans says.
+
+    Records of headers go to a working folder of their own.
+    """
+    with tempfile.TemporaryDirectory(prefix="dicom-fault-") as work, contextlib.chdir(work):
+        found = find(root)
+        told = [f"{r.path or r.participant} {r.text}" for r in found.remarks]
+        for (key, modality), sources in found.scans.items():
+            if key.startswith(BAD):
+                told.append(_reading(modality, sources))
+    return told
+
+
+def _reading(modality: str, sources: list[Source]) -> str:
+    if len(sources) > 1:
+        return f"{len(sources)} series claim to be {modality}"
+    try:
+        read_series(sources[0])
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _make(wrong: Callable[[Path], object], folder: Path) -> Path:
+    write_series(folder / GOOD, **T2W)
+    wrong(folder / BAD)
+    return folder
+
+
+def _line(says: str, root: Path) -> str:
+    """The line with the words; empty if none has them."""
+    return next((line for line in lines(root) if says in line), "")
+
+
+def _fault(name: str, what: str, says: str, wrong: Callable[[Path], object]) -> Fault:
+    return Fault(name, what, partial(_make, wrong), says, partial(_line, says))
+
+
+CASES = [
+    _fault(
+        "dicom-missing-slices",
+        "3 of 12 slices are missing",
+        "lacks 3 slices in 2 gaps",
+        _missing_slices,
     ),
-    Case(
-        "mixed-series", "two T1w series, in one folder", "2 series claim to be T1w", _mixed_series
+    _fault(
+        "dicom-mixed-series",
+        "two T1w series, in one folder",
+        "2 series claim to be T1w",
+        _mixed_series,
     ),
-    Case(
-        "doubled-slices",
+    _fault(
+        "dicom-doubled-slices",
         "a second image at two places",
         "holds more than one image at 2 of 8 places",
         _doubled_slices,
     ),
-    Case("time-series", "a volume three times", "holds 3 images at each of 8 places", _time_series),
-    Case(
-        "cut-short", "a file that ends within its pixels", "has 1 file of 8 cut short", _cut_short
+    _fault(
+        "dicom-time-series",
+        "a volume three times",
+        "holds 3 images at each of 8 places",
+        _time_series,
     ),
-    Case(
-        "cut-in-header",
+    _fault(
+        "dicom-cut-short",
+        "a file that ends within its pixels",
+        "has 1 file of 8 cut short",
+        _cut_short,
+    ),
+    _fault(
+        "dicom-cut-in-header",
         "a file that ends within its header",
         "1 file not used: DICOM file with a damaged header",
         _cut_in_header,
     ),
-    Case("no-dicom", "other files only", "no DICOM image in the folder", _no_dicom),
-    Case("single-slice", "one slice", "is a single slice", _single_slice),
-    Case(
-        "two-spacings",
+    _fault("dicom-no-dicom", "other files only", "no DICOM image in the folder", _no_dicom),
+    _fault("dicom-single-slice", "one slice", "is a single slice", _single_slice),
+    _fault(
+        "dicom-two-spacings",
         "one slice of another pixel spacing",
         "lacks 1 slice in 1 gap",
         _two_spacings,
     ),
-    Case("two-patients", "two patients in one folder", "holds scans of 2 patients", _two_patients),
-    Case("directory-only", "a DICOMDIR without images", "only a DICOMDIR", _directory_only),
-    Case(
-        "uneven-slices", "slices at uneven distances", "has slices 3.00 to 4.20 mm apart", _uneven
+    _fault(
+        "dicom-two-patients",
+        "two patients in one folder",
+        "holds scans of 2 patients",
+        _two_patients,
     ),
-    Case("gantry-tilt", "a CT with a tilted gantry", "with a gantry tilt of 11.3 degrees", _tilted),
-    Case("no-position", "headers without positions", "lacks the position of slices", _no_position),
-    Case("no-spacing", "headers without pixel spacing", "has no pixel spacing", _no_spacing),
-    Case("empty-file", "an empty file among slices", "1 file not used: empty file", _empty_file),
-    Case("derived", "a reformat", "not used, a projection or reformat", _derived),
-    Case("mask", "a lesion mask stored as an MR series", "not used, a mask or region", _mask),
-    Case("localizer", "a localizer", "not used, a localizer", _localizer),
-    Case("diffusion", "an echo-planar series", "not used, an echo-planar series", _diffusion),
-    Case(
-        "unclear-agent",
+    _fault("dicom-directory-only", "a DICOMDIR without images", "only a DICOMDIR", _directory_only),
+    _fault(
+        "dicom-uneven-slices",
+        "slices at uneven distances",
+        "has slices 3.00 to 4.20 mm apart",
+        _uneven,
+    ),
+    _fault(
+        "dicom-gantry-tilt",
+        "a CT with a tilted gantry",
+        "with a gantry tilt of 11.3 degrees",
+        _tilted,
+    ),
+    _fault(
+        "dicom-no-position",
+        "headers without positions",
+        "lacks the position of slices",
+        _no_position,
+    ),
+    _fault(
+        "dicom-no-spacing", "headers without pixel spacing", "has no pixel spacing", _no_spacing
+    ),
+    _fault(
+        "dicom-empty-file", "an empty file among slices", "1 file not used: empty file", _empty_file
+    ),
+    _fault("dicom-derived", "a reformat", "not used, a projection or reformat", _derived),
+    _fault(
+        "dicom-mask", "a lesion mask stored as an MR series", "not used, a mask or region", _mask
+    ),
+    _fault("dicom-localizer", "a localizer", "not used, a localizer", _localizer),
+    _fault(
+        "dicom-diffusion", "an echo-planar series", "not used, an echo-planar series", _diffusion
+    ),
+    _fault(
+        "dicom-unclear-agent",
         "a contrast agent in the header, 'pre' in the description",
         "unclear whether before or after contrast agent",
         _unclear_agent,
     ),
-    Case(
-        "unknown-sequence",
+    _fault(
+        "dicom-unknown-sequence",
         "times that fit no modality",
         "not recognized (TR 1500 ms, TE 50 ms)",
         _unknown_sequence,
     ),
-    Case("constant", "pixels that are all zero", "once converted is constant", _constant),
-    Case(
-        "damaged-code", "a compressed slice cut short", "cannot be converted", _damaged_compressed
+    _fault("dicom-constant", "pixels that are all zero", "once converted is constant", _constant),
+    _fault(
+        "dicom-damaged-code",
+        "a compressed slice cut short",
+        "cannot be converted",
+        _damaged_compressed,
     ),
-    Case("unknown-code", "a video transfer syntax", "cannot be converted", _video),
-)
-"""All cases; each is made beside a participant without a fault."""
+    _fault("dicom-unknown-code", "a video transfer syntax", "cannot be converted", _video),
+]
+"""All cases."""
 
 
 def copy_of(folder: Path, other: Path) -> None:

@@ -7,43 +7,23 @@ import pytest
 from crossmod.errors import InputError
 from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.dicom.reader import find
-from crossmod.ingest.names import Found
-from tests.dicom_files import T2W, write_series
-from tests.faults.dicom import CASES, Case, copy_of
-
-
-def lines(found: Found) -> list[str]:
-    """Everything that is told: remarks, and what reading the scans of sub-bad says."""
-    told = [f"{remark.path} {remark.text}" for remark in found.remarks]
-    for (key, modality), sources in found.scans.items():
-        if not key.startswith("sub-bad"):
-            continue
-        if len(sources) > 1:
-            told.append(f"{len(sources)} series claim to be {modality}")
-            continue
-        try:
-            read_series(sources[0])
-        except InputError as error:
-            told.append(str(error))
-    return told
+from tests.dicom_files import write_series
+from tests.faults.dicom import CASES, GOOD, Fault, copy_of, lines
 
 
 def test_the_cases_are_many_and_named_once() -> None:
-    assert len({case.id for case in CASES}) == len(CASES) == 25
+    assert len({case.name for case in CASES}) == len(CASES) == 25
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_fault_is_told_in_one_line(case: Case, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_fault_is_told_in_one_line(case: Fault, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_series(tmp_path / "raw/sub-good", **T2W)
-    case.make(tmp_path / "raw/sub-bad")
-    found = find(tmp_path / "raw")
-    told = lines(found)
-    assert [line for line in told if case.expected in line], told
-    assert all("\n" not in line for line in told)
-    ((source,),) = [s for (key, _), s in found.scans.items() if key.startswith("sub-good")]
-    image = read_series(source).image
-    assert image.data.shape == (12, 14, 8)
+    root = case.make(tmp_path / "raw")
+    line = case.run(root)
+    assert case.says in line, lines(root)
+    assert "\n" not in line
+    ((source,),) = [s for (key, _), s in find(root).scans.items() if key.startswith(GOOD)]
+    assert read_series(source).image.data.shape == (12, 14, 8)
 
 
 def test_one_examination_under_two_names_is_a_leak(tmp_path: Path, monkeypatch) -> None:
