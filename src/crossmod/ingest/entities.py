@@ -45,13 +45,13 @@ def choose(found: Found, root: Path, wanted: Mapping[str, Wanted]) -> None:
         if not kept:
             del found.scans[key, modality]
     grid = {entity: values for entity, values in wanted.items() if entity in _OF_THE_GRID}
-    fitting, others = [], []
-    for entry in found.annotations:
-        _, _, source = entry
-        fits = all(_first([source], entity, values) for entity, values in grid.items())
-        (fitting if fits else others).append(entry)
-    found.annotations = fitting
-    found.remarks += [_remark(key, source, root, grid) for key, _, source in others]
+    fits = {
+        source: all(_first([source], entity, values) for entity, values in grid.items())
+        for _, _, source in found.annotations
+    }
+    others = [(key, source) for key, _, source in found.annotations if not fits[source]]
+    found.annotations = [entry for entry in found.annotations if fits[entry[2]]]
+    found.remarks += [_remark(key, source, root, grid) for key, source in others]
 
 
 def difference(sources: list[Source]) -> str:
