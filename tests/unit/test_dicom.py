@@ -1,6 +1,7 @@
 """DICOM folders: participants, sessions, choice of series, conversion, records of headers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 
 from crossmod.errors import InputError
+from crossmod.ingest import manifest
 from crossmod.ingest.dicom import cache
 from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.dicom.reader import find
 from crossmod.ingest.names import Found
+from crossmod.ingest.request import Request
+from crossmod.ingest.stage import ingest_session
 from crossmod.io import Image
+from crossmod.paths import IngestedPaths
 from tests.dicom_files import (
     FLAIR,
     ORIENTATION,
@@ -265,3 +270,55 @@ def test_records_hold_no_free_text(raw: Path) -> None:
     cache_text = cache.read_folder(raw / "sub-01").record.read_text()
     assert "Doe" not in cache_text
     assert json.loads(cache_text)["headers"][0][-5] == ["t1"]
+
+
+def table(raw: Path, *rows: str) -> Path:
+    path = raw / "scans.tsv"
+    path.write_text("\n".join(["participant_id\tmodality\tpath\tseries", *rows]) + "\n")
+    return path
+
+
+def test_a_table_chooses_among_series(raw: Path) -> None:
+    study = generate_uid()
+    write_series(raw / "anna", study=study, SeriesNumber=3)
+    write_series(raw / "anna", study=study, SeriesNumber=4)
+    write_series(raw / "ben")
+    path = table(raw, "01\tT1w\tanna\t4", "02\tT1w\tben\tn/a")
+    found = manifest.find(raw, path)
+    for source, number in zip(
+        (found.scans[key, "T1w"][0] for key in ("sub-01", "sub-02")), ("4-", "3-"), strict=True
+    ):
+        assert str(source.series).startswith(number)
+        assert_places(read_series(source).image)
+    with pytest.raises(InputError, match="holds 2 series where one is due; name one"):
+        manifest.find(raw, table(raw, "01\tT1w\tanna\tn/a"))
+    with pytest.raises(InputError, match="holds 0 series 7 where one is due"):
+        manifest.find(raw, table(raw, "01\tT1w\tanna\t7"))
+
+
+def test_a_mask_stored_as_a_series_serves_as_lesion_map(raw: Path, tmp_path: Path) -> None:
+    write_series(raw / "anna", SeriesNumber=3)
+    write_series(raw / "anna/ROI", SeriesNumber=9, SeriesDescription="lesion ROI")
+    found = manifest.find(raw, table(raw, "01\tT1w\tanna\t3", "01\tlesion\tanna/ROI\tn/a"))
+    ((_, kind, source),) = found.annotations
+    request = Request({"T1w": found.scans["sub-01", "T1w"][0]}, ((kind, source),))
+    status = ingest_session(IngestedPaths(tmp_path / "bids", "sub-01"), request)
+    assert set(status.outputs) == {"T1w", "lesion"}
+    assert status.details["left_out"] == {}
+    assert set(status.details["sources"]["T1w"]) == {"sha256", "series"}
+
+
+def test_the_same_files_give_the_same_status_whenever_they_were_copied(
+    raw: Path, tmp_path: Path
+) -> None:
+    texts = []
+    for root in (raw, tmp_path / "copy"):
+        if root != raw:
+            shutil.copytree(raw, root, copy_function=shutil.copy)
+        else:
+            write_series(raw / "sub-01")
+        ((source,),) = find(root).scans.values()
+        paths = IngestedPaths(root.parent / f"bids-{root.name}", "sub-01_ses-1")
+        ingest_session(paths, Request({"T1w": source}))
+        texts.append(paths.status.read_bytes())
+    assert texts[0] == texts[1]

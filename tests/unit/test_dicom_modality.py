@@ -33,6 +33,7 @@ T1_FLAIR = {
     "EchoTime": 6.2,
     "InversionTime": 1238.0,
 }
+UTF8 = {"SpecificCharacterSet": "ISO_IR 192"}
 NO_TIMES = {"RepetitionTime": None, "EchoTime": None}
 
 
@@ -128,14 +129,17 @@ def test_words_of_a_description_are_kept_only_if_known() -> None:
         ("sub-01", {"PatientID": "sub-01"}, False),
         ("P012", {"PatientID": "P012", "PatientName": "P012"}, False),
         ("smith_john", {"PatientName": "Smith^John"}, True),
-        ("MUELLER", {"PatientName": "Müller^Eva"}, False),
-        ("Müller", {"PatientName": "Müller^Eva", "SpecificCharacterSet": "ISO_IR 192"}, True),
+        ("MUELLER", {**UTF8, "PatientName": "Müller^Eva"}, True),
+        ("garcon_1", {**UTF8, "PatientName": "Garçon^Eva"}, True),
+        ("Müller", {**UTF8, "PatientName": "Müller^Eva"}, True),
         ("case 4711-0815", {"PatientID": "47110815"}, True),
         ("A99812", {"AccessionNumber": "A99812"}, True),
         ("born-03.05.1961", {"PatientBirthDate": "19610503"}, True),
         ("scan_20190314", {}, True),
         ("TCGA-06-1802", {"PatientID": "TCGA-06-1802"}, True),
         ("TCGA-06-1802", {"PatientID": "TCGA-06-1802", "PatientIdentityRemoved": "YES"}, False),
+        ("C3L-1 20190314", {"PatientID": "C3L-1", "PatientIdentityRemoved": "YES"}, True),
+        ("X9-77Q", {"PatientID": "x", "OtherPatientIDs": ["y", "X9-77Q"]}, True),
     ],
 )
 def test_folders_that_give_away_the_patient(folder, elements, named, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossmod.ingest.dicom.identity import gives_away, identity_removed
+from crossmod.ingest.dicom.identity import gives_away
 from crossmod.ingest.dicom.words import known_words
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _facts(ds: Any, folder: str) -> Header:
         series=_hash(ds.SeriesInstanceUID),
         study=_hash(ds.get("StudyInstanceUID", "")),
         patient=_hash(ds.get("PatientID") or ds.get("PatientName", "")),
-        named=gives_away(folder, ds) and not identity_removed(ds),
+        named=gives_away(folder, ds),
         date=f"{ds.get('StudyDate') or ''}{ds.get('StudyTime') or ''}",
         number=_whole(ds.get("SeriesNumber")),
         modality=str(ds.Modality),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from typing import Any
 
 # Labels that studies give: `sub-01`, `P012`. As PatientID they tell nothing.
@@ -11,6 +12,7 @@ _STUDY_LABEL = re.compile(
     r"(sub|subj|subject|case|patient|pat|phantom|volunteer|anon|p|s)?0*\d{1,3}"
 )
 _SHORTEST = 3
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
 def gives_away(folder: str, ds: Any) -> bool:
@@ -18,7 +20,8 @@ def gives_away(folder: str, ds: Any) -> bool:
 
     Looked for are the parts of PatientName, PatientID, OtherPatientIDs, AccessionNumber and StudyID
     with 3 characters or more, and PatientBirthDate and StudyDate in the usual orders of day, month
-    and year. Numbers that are themselves a study's label (`sub-01`, `P012`) do not count.
+    and year. Numbers that are themselves a study's label (`sub-01`, `P012`) do not count; nor do
+    name and PatientID where PatientIdentityRemoved says that they are pseudonyms.
 
     Parameters
     ----------
@@ -29,11 +32,6 @@ def gives_away(folder: str, ds: Any) -> bool:
     """
     plain = _plain(folder)
     return any(secret in plain for secret in _secrets(ds))
-
-
-def identity_removed(ds: Any) -> bool:
-    """Whether the header says that names and numbers in it are pseudonyms already."""
-    return str(ds.get("PatientIdentityRemoved", "")).strip().upper() == "YES"
 
 
 def label(folder: str) -> str:
@@ -53,12 +51,12 @@ def pseudonym(folder: str, study: str) -> str:
 
 
 def _secrets(ds: Any) -> set[str]:
-    texts = re.split(r"[\^=\s,._-]+", str(ds.get("PatientName", "")))
-    for keyword in ("PatientName", "PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID"):
-        value = ds.get(keyword) or ""
-        texts += [value] if isinstance(value, str) else [str(part) for part in value]
-    texts.append(str(ds.get("PatientName", "")))
-    secrets = {_plain(text) for text in texts}
+    texts = [str(ds.get(keyword) or "") for keyword in ("AccessionNumber", "StudyID")]
+    if str(ds.get("PatientIdentityRemoved", "")).strip().upper() != "YES":
+        name, others = str(ds.get("PatientName", "")), ds.get("OtherPatientIDs") or ""
+        texts += [name, *re.split(r"[\^=\s,._-]+", name), str(ds.get("PatientID") or "")]
+        texts += [others] if isinstance(others, str) else map(str, others)
+    secrets = {_plain(way) for text in texts for way in _ways_to_write(text)}
     secrets = {text for text in secrets if not _STUDY_LABEL.fullmatch(text)}
     for keyword in ("PatientBirthDate", "StudyDate"):
         secrets |= _dates(str(ds.get(keyword) or ""))
@@ -72,6 +70,12 @@ def _dates(date: str) -> set[str]:
     return {year + month + day, day + month + year, month + day + year, date[2:]}
 
 
+def _ways_to_write(text: str) -> tuple[str, str, str]:
+    """As it is, without accents, and with the German way around umlauts."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text, bare, text.casefold().translate(_UMLAUTS)
+
+
 def _plain(text: str) -> str:
     """Letters and digits of any script, in small letters."""
-    return "".join(c for c in text.casefold() if c.isalnum())
+    return "".join(c for c in unicodedata.normalize("NFC", text).casefold() if c.isalnum())
