@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_STUDY = Path("config/config.yaml")
 DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")
+STATE = Path(".snakemake")  # of the working folder: no result, private to who works there
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
 
 # modality -> (BIDS suffix, entities that go before it, BIDS folder)

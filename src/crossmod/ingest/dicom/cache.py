@@ -21,7 +21,7 @@ from crossmod.files import atomic_path
 from crossmod.hashing import hash_file
 from crossmod.ingest.dicom import headers, identity, words
 from crossmod.ingest.dicom.headers import Header, Slice, read_header
-from crossmod.locks import STATE
+from crossmod.paths import STATE
 
 _RECORDS = STATE / "dicom"
 _READERS = (headers, identity, words)
