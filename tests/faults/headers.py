@@ -68,6 +68,8 @@ def metaimage(path: Path, data: np.ndarray | None = None, **fields: str | None) 
     values = (smooth() if data is None else data).tobytes("F")
     kept = {key: value for key, value in {**META, **fields}.items() if value is not None}
     voxels = zlib.compress(values) if kept.get("CompressedData") == "True" else values
+    if voxels is not values:
+        kept["CompressedDataSize"] = str(len(voxels))
     if "ElementDataFile" in kept:  # ends the header
         kept["ElementDataFile"] = kept.pop("ElementDataFile")
     text = "".join(f"{key} = {value}\n" for key, value in kept.items())
