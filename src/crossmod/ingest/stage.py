@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from crossmod.hashing import hash_file
 from crossmod.ingest.labels import LABELS, to_labels
 from crossmod.ingest.names import Kind, Source
 from crossmod.ingest.request import Request
-from crossmod.io import Image, read_image, read_scan, read_volume, write_image
+from crossmod.io import Image, read_image, read_scan, write_image
 from crossmod.paths import IngestedPaths
 from crossmod.privacy import allowed_header, allowed_sidecar
 from crossmod.provenance import sidecar_path
@@ -55,36 +58,44 @@ def _clean(paths: IngestedPaths) -> None:
             path.unlink()
 
 
+@dataclass
+class _Made:
+    """What became of a session's sources, by name in the status."""
+
+    outputs: dict[str, Path] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[CrossmodError] = field(default_factory=list)
+
+    def attempt(self, name: str, source: Source, write: Callable[[], Path]) -> None:
+        """Note what `write` wrote, or why the source is left out."""
+        try:
+            self.outputs[name] = write()
+            self.sources[name] = _origin(source)
+        except CrossmodError as error:
+            self.faults.append(error)
+            self.left_out[name] = f"{source.name} {error.problem}"
+
+
 def _convert(paths: IngestedPaths, request: Request) -> Status:
-    outputs: dict[str, Path] = {}
-    left_out: dict[str, str] = {}
-    raw: dict[str, dict[str, Any]] = {}
-    faults: list[CrossmodError] = []
+    made = _Made()
     for modality, source in request.scans.items():
-        try:
-            sidecar = _sidecar(modality, source)
-            outputs[modality] = _write_scan(paths.scan(modality), source, sidecar)
-            raw[modality] = _origin(source)
-        except CrossmodError as error:
-            faults.append(error)
-            left_out[modality] = f"{source.name} {error.problem}"
-    if not outputs:
-        raise faults[0] if faults else InputError(paths.key, "has no scan", "check the index")
+        made.attempt(modality, source, partial(_write_scan, paths, modality, source, made.notes))
+    if not made.outputs:
+        empty = InputError(paths.key, "has no scan", "check the index of its scans")
+        raise made.faults[0] if made.faults else empty
     for name, kind, source, number in request.numbered:
-        labeled = source.labels is not None
-        try:
-            path = paths.annotation(kind, number, labeled=labeled)
-            outputs[name] = _write_annotation(path, kind, source)
-            raw[name] = _origin(source)
-        except CrossmodError as error:
-            left_out[name] = f"{source.name} {error.problem}"
-    for name, reason in left_out.items():
+        path = paths.annotation(kind, number, labeled=source.labels is not None)
+        made.attempt(name, source, partial(_write_annotation, path, kind, source))
+    for name, reason in made.left_out.items():
         log.warning("%s: %s left out: %s", paths.key, name, reason)
-    details: dict[str, Any] = {"left_out": left_out, "sources": raw}
-    if "PET" in outputs:
-        _, lacking = pet_sidecar(read_json(sidecar_path(outputs["PET"])))
+    details = {"left_out": made.left_out, "notes": made.notes, "sources": made.sources}
+    if "PET" in made.outputs:
+        _, lacking = pet_sidecar(read_json(sidecar_path(made.outputs["PET"])))
         details.update({"pet_lacks": lacking} if lacking else {})
-    return Status(STAGE, paths.key, "ok", "", describe_outputs(paths.status, outputs), details)
+    outputs = describe_outputs(paths.status, made.outputs)
+    return Status(STAGE, paths.key, outputs=outputs, details=details)
 
 
 def _origin(source: Source) -> dict[str, Any]:
@@ -94,15 +105,23 @@ def _origin(source: Source) -> dict[str, Any]:
     return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
 
 
-def _write_scan(path: Path, source: Source, sidecar: dict[str, Any]) -> Path:
-    """Write one scan and its sidecar."""
-    if source.volume is None:
-        image = read_scan(source.path)
-    else:
-        image = read_volume(source.path, source.volume)
+def _write_scan(paths: IngestedPaths, modality: Modality, source: Source, notes: list[str]) -> Path:
+    """Write one scan and its sidecar; what the user should know of the file goes to `notes`."""
+    path = paths.scan(modality)
+    image, given = _read(source)
     write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
-    write_json(sidecar_path(path), sidecar)
+    write_json(sidecar_path(path), _sidecar(modality, given))
+    notes += [f"{modality} {remark}" for remark in image.remarks]
     return path
+
+
+def _read(source: Source) -> tuple[Image, dict[str, Any]]:
+    """Volume, and what a sidecar says of it."""
+    image = read_scan(source.path, source.volume)
+    given = read_json(source.sidecar) if source.sidecar else {}
+    if not isinstance(given, dict):
+        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
+    return image, given
 
 
 def _compact(data: np.ndarray) -> np.ndarray:
@@ -112,11 +131,8 @@ def _compact(data: np.ndarray) -> np.ndarray:
     return data.astype(np.int16) if whole else data
 
 
-def _sidecar(modality: Modality, source: Source) -> dict[str, Any]:
+def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
     """What is known of a scan and may be told."""
-    given = read_json(source.sidecar) if source.sidecar else {}
-    if not isinstance(given, dict):
-        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
     content = allowed_sidecar(given)
     if modality == "T1ce":
         content.setdefault("ContrastBolusIngredient", "GADOLINIUM")
