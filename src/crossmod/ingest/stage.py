@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crossmod.bids_dataset import pet_sidecar
+from crossmod.bids_dataset import pet_sidecar, sidecar_path
 from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import hash_file
@@ -21,7 +21,6 @@ from crossmod.ingest.request import Request
 from crossmod.io import Image, read_image, read_scan, write_image
 from crossmod.paths import IngestedPaths
 from crossmod.privacy import allowed_header, allowed_sidecar
-from crossmod.provenance import sidecar_path
 from crossmod.settings import Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
