@@ -304,9 +304,7 @@ def synthesize(
     CrossmodError
         If the model or a scan cannot be used, or the scans are not those it needs.
     """
-    import nibabel as nib
-
-    from crossmod.io import read_image
+    from crossmod.io import read_image, to_nifti
     from crossmod.locks import stage_lock
     from crossmod.new_scans import synthesize_scans
 
@@ -319,4 +317,4 @@ def synthesize(
         with stage_lock(path):
             synthesize_scans(Path(checkpoint), given, path)
         image = read_image(path)
-    return nib.Nifti1Image(image.data, image.affine, image.header)
+    return to_nifti(image)

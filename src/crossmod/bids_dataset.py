@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from crossmod import __version__
@@ -24,16 +25,34 @@ ReconMethodParameterLabels ReconMethodParameterUnits ReconMethodParameterValues
 """.split()  # noqa: SIM905
 
 
+def sidecar_path(image: Path) -> Path:
+    """`x.json` of `x.nii.gz` or `x.nii`."""
+    return image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
 def dataset_description(
-    name: str, kind: Literal["raw", "derivative"] = "raw", **more: Any
+    name: str, kind: Literal["raw", "derivative"] = "raw", how: str = "", **more: Any
 ) -> dict[str, Any]:
-    """Content of dataset_description.json: BIDS version, kind and maker, and what else is given."""
+    """Content of dataset_description.json.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    kind : {"raw", "derivative"}
+        Whether its images were acquired or computed.
+    how : str
+        How crossmod made it.
+    **more
+        Further keys.
+    """
+    maker = {"Name": "crossmod", "Version": __version__}
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": kind,
         **more,
-        "GeneratedBy": [{"Name": "crossmod", "Version": __version__}],
+        "GeneratedBy": [{**maker, "Description": how} if how else maker],
     }
 
 

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import nibabel as nib
 
+_FORMS = """
+sform_code srow_x srow_y srow_z qform_code quatern_b quatern_c quatern_d
+qoffset_x qoffset_y qoffset_z pixdim xyzt_units
+"""
+HEADER_FIELDS = tuple(_FORMS.split())
+"""Fields of NIfTI headers that are passed on: where voxels lie."""
+
 PARTICIPANT_COLUMNS = ("age", "sex", "handedness", "group", "diagnosis", "grade")
 """Columns on participants that are passed on."""
 
@@ -45,7 +52,7 @@ def allowed_participant(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def allowed_header(header: nib.Nifti1Header | None) -> nib.Nifti1Header | None:
-    """A new header with form codes and units alone; unknown units of space become mm.
+    """A new header with the fields of `HEADER_FIELDS`; unknown units of space become mm.
 
     Description, names, intent and header extensions are free text and stay behind.
     """
@@ -54,8 +61,11 @@ def allowed_header(header: nib.Nifti1Header | None) -> nib.Nifti1Header | None:
     import nibabel as nib
 
     clean: Any = nib.Nifti1Header()
-    for code in ("sform_code", "qform_code"):
-        clean[code] = int(header[code])
-    space, time = header.get_xyzt_units()
+    for field in HEADER_FIELDS:
+        clean[field] = header[field]
+    try:
+        space, time = clean.get_xyzt_units()
+    except KeyError:  # a number that stands for no unit
+        space, time = "unknown", "unknown"
     clean.set_xyzt_units("mm" if space == "unknown" else space, time)
     return clean

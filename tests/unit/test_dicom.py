@@ -73,7 +73,7 @@ def assert_places(image: Image) -> None:
 
 def only(found: Found) -> Image:
     (((source,)),) = found.scans.values()
-    return read_series(source).image
+    return read_series(source)[0]
 
 
 def test_values_lie_where_positions_and_orientation_of_the_headers_say(raw: Path) -> None:
@@ -132,7 +132,7 @@ def test_rescaled_values_are_those_of_the_scanner(raw: Path) -> None:
 def test_the_sidecar_holds_physics_in_bids_units(raw: Path) -> None:
     write_series(raw / "sub-01", **FLAIR, MagneticFieldStrength=3.0)
     found = find(raw)
-    sidecar = read_series(found.scans["sub-01_ses-1", "FLAIR"][0]).sidecar
+    sidecar = read_series(found.scans["sub-01_ses-1", "FLAIR"][0])[1]
     times = [sidecar[key] for key in ("RepetitionTime", "EchoTime", "InversionTime")]
     np.testing.assert_allclose(times, [9.0, 0.11, 2.5])
     assert sidecar["MagneticFieldStrength"] == 3
@@ -191,7 +191,7 @@ def test_a_series_of_two_echoes_becomes_two(raw: Path) -> None:
     found = find(raw)
     assert {m for _, m in found.scans} == {"PDw", "T2w"}
     for (source,) in found.scans.values():
-        assert_places(read_series(source).image)
+        assert_places(read_series(source)[0])
 
 
 def test_copies_of_a_file_count_once(raw: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_table_chooses_among_series(raw: Path) -> None:
         (found.scans[key, "T1w"][0] for key in ("sub-01", "sub-02")), ("4-", "3-"), strict=True
     ):
         assert str(source.series).startswith(number)
-        assert_places(read_series(source).image)
+        assert_places(read_series(source)[0])
     with pytest.raises(InputError, match="holds 2 series where one is due; name one"):
         manifest.find(raw, table(raw, "01\tT1w\tanna\tn/a"))
     with pytest.raises(InputError, match="holds 0 series 7 where one is due"):

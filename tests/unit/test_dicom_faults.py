@@ -8,7 +8,8 @@ from crossmod.errors import InputError
 from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.dicom.reader import find
 from tests.dicom_files import write_series
-from tests.faults.dicom import CASES, GOOD, Fault, copy_of, lines
+from tests.faults.cases import Fault
+from tests.faults.dicom import CASES, GOOD, copy_of, lines
 
 
 def test_the_cases_are_many_and_named_once() -> None:
@@ -23,7 +24,7 @@ def test_a_fault_is_told_in_one_line(case: Fault, tmp_path: Path, monkeypatch) -
     assert case.says in line, lines(root)
     assert "\n" not in line
     ((source,),) = [s for (key, _), s in find(root).scans.items() if key.startswith(GOOD)]
-    assert read_series(source).image.data.shape == (12, 14, 8)
+    assert read_series(source)[0].data.shape == (12, 14, 8)
 
 
 def test_one_examination_under_two_names_is_a_leak(tmp_path: Path, monkeypatch) -> None:

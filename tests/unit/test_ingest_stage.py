@@ -87,7 +87,47 @@ def test_each_volume_of_a_4d_file_becomes_its_scan(tmp_path, paths) -> None:
     status = ingest_session(paths, Request(scans))
     np.testing.assert_array_equal(read_image(paths.scan("FLAIR")).data, values(1))
     np.testing.assert_array_equal(read_image(paths.scan("T1w")).data, values(2))
-    assert "has 2 volumes where number 2 (from 0) is due" in status.details["left_out"]["T2w"]
+    assert "has no volume 2, but 2" in status.details["left_out"]["T2w"]
+
+
+def write_metaimage(path: Path, data: np.ndarray) -> Path:
+    """An `.mha` file as the BraTS challenges gave until 2015: LPS, voxels after the header."""
+    lps = np.diag([-1.0, -1.0, 1.0]) @ AFFINE[:3]
+    spacing = np.linalg.norm(AFFINE[:3, :3], axis=0)
+    lines = {
+        "ObjectType": "Image", "NDims": "3", "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False", "CompressedData": "False",
+        "TransformMatrix": " ".join(f"{v:.17g}" for v in (lps[:, :3] / spacing).T.ravel()),
+        "Offset": " ".join(f"{v:.17g}" for v in lps[:, 3]),
+        "ElementSpacing": " ".join(f"{v:.17g}" for v in spacing),
+        "DimSize": " ".join(map(str, data.shape)), "ElementType": "MET_SHORT",
+        "ElementDataFile": "LOCAL",
+    }  # fmt: skip
+    header = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    path.write_bytes(header.encode() + data.astype("<i2").tobytes(order="F"))
+    return path
+
+
+def write_format(folder: Path, name: str, data: np.ndarray) -> Path:
+    if name.endswith(".mha"):
+        return write_metaimage(folder / name, data)
+    kinds = {".mgz": nib.MGHImage, ".img": nib.Nifti1Pair, ".nii": nib.Nifti2Image}
+    nib.save(kinds[Path(name).suffix](data, AFFINE), folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mgz", "a.img", "a.nii"])
+def test_every_format_becomes_nifti_with_the_same_voxels_in_the_same_place(
+    name, tmp_path, paths
+) -> None:
+    source = Source(write_format(tmp_path, name, values()))
+    status = ingest_session(paths, Request({"T1w": source}))
+    assert status.ok, status.reason
+    written = nib.load(paths.scan("T1w"))
+    assert isinstance(written, nib.Nifti1Image)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), values())
+    np.testing.assert_allclose(written.affine, AFFINE, atol=1e-4)
+    assert written.header.get_xyzt_units()[0] == "mm"
 
 
 def test_a_sidecar_is_copied_by_its_allowed_keys_alone(tmp_path, paths) -> None:

@@ -69,10 +69,10 @@ def find(root: Path) -> Found:
     if not found.scans:
         raise InputError(task, "holds no images in imagesTr or imagesTs", "check data_dir")
     _annotate(found, root, task, description)
-    known = ", ".join(f"{number} {name}" for number, name in description["modality"].items())
-    if len(volumes) < len(description["modality"]):
-        text = f"some volumes not used, {known} are not all modalities of crossmod"
-        found.remarks.append(Remark("", f"{task.name}/dataset.json", text))
+    for number, name in description["modality"].items():
+        if int(number) not in volumes.values():
+            text = f"volume {number} not used, {name} is no modality of crossmod"
+            found.remarks.append(Remark("", "dataset.json", text))
     return found
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossmod.bids_dataset import pet_sidecar
+from crossmod.bids_dataset import pet_sidecar, sidecar_path
 from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import hash_file
-from crossmod.ingest.dicom.conversion import read_series
+from crossmod.ingest.dicom.conversion import hash_series, read_series
 from crossmod.ingest.labels import LABELS, to_labels
 from crossmod.ingest.names import Kind, Source
 from crossmod.ingest.request import Request
-from crossmod.io import Image, read_image, read_scan, read_volume, write_image
+from crossmod.io import Image, read_image, read_scan, write_image
 from crossmod.paths import IngestedPaths
 from crossmod.privacy import allowed_header, allowed_sidecar
-from crossmod.provenance import sidecar_path
 from crossmod.settings import Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
@@ -56,66 +58,74 @@ def _clean(paths: IngestedPaths) -> None:
             path.unlink()
 
 
+@dataclass
+class _Made:
+    """What became of a session's sources, by name in the status."""
+
+    outputs: dict[str, Path] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[CrossmodError] = field(default_factory=list)
+
+    def attempt(self, name: str, source: Source, write: Callable[[], Path]) -> None:
+        """Note what `write` wrote, or why the source is left out."""
+        try:
+            self.outputs[name] = write()
+            self.sources[name] = _origin(source)
+        except CrossmodError as error:
+            self.faults.append(error)
+            self.left_out[name] = f"{source.name} {error.problem}"
+
+
 def _convert(paths: IngestedPaths, request: Request) -> Status:
-    outputs: dict[str, Path] = {}
-    left_out: dict[str, str] = {}
-    raw: dict[str, dict[str, Any]] = {}
-    faults: list[CrossmodError] = []
+    made = _Made()
     for modality, source in request.scans.items():
-        try:
-            path, origin = _write_scan(paths.scan(modality), modality, source)
-            outputs[modality], raw[modality] = path, origin
-        except CrossmodError as error:
-            faults.append(error)
-            left_out[modality] = f"{source.name} {error.problem}"
-    if not outputs:
-        raise faults[0] if faults else InputError(paths.key, "has no scan", "check the index")
+        made.attempt(modality, source, partial(_write_scan, paths, modality, source, made.notes))
+    if not made.outputs:
+        empty = InputError(paths.key, "has no scan", "check the index of its scans")
+        raise made.faults[0] if made.faults else empty
     for name, kind, source, number in request.numbered:
-        labeled = source.labels is not None
-        try:
-            path = paths.annotation(kind, number, labeled=labeled)
-            outputs[name] = _write_annotation(path, kind, source)
-            raw[name] = _origin(source)
-        except CrossmodError as error:
-            left_out[name] = f"{source.name} {error.problem}"
-    for name, reason in left_out.items():
+        path = paths.annotation(kind, number, labeled=source.labels is not None)
+        made.attempt(name, source, partial(_write_annotation, path, kind, source))
+    for name, reason in made.left_out.items():
         log.warning("%s: %s left out: %s", paths.key, name, reason)
-    details: dict[str, Any] = {"left_out": left_out, "sources": raw}
-    if "PET" in outputs:
-        _, lacking = pet_sidecar(read_json(sidecar_path(outputs["PET"])))
+    details = {"left_out": made.left_out, "notes": made.notes, "sources": made.sources}
+    if "PET" in made.outputs:
+        _, lacking = pet_sidecar(read_json(sidecar_path(made.outputs["PET"])))
         details.update({"pet_lacks": lacking} if lacking else {})
-    return Status(STAGE, paths.key, "ok", "", describe_outputs(paths.status, outputs), details)
+    outputs = describe_outputs(paths.status, made.outputs)
+    return Status(STAGE, paths.key, outputs=outputs, details=details)
 
 
 def _origin(source: Source) -> dict[str, Any]:
     """What pins a source without its name, which may be a person's."""
     origin = {"volume": source.volume, "series": source.series, "labels": source.labels}
     told = {key: value for key, value in origin.items() if value is not None}
-    hashed = source.series is None and source.path.is_file()  # a record tells places and times
-    return {"sha256": hash_file(source.path), **told} if hashed else told
+    if source.series is not None:
+        return {"sha256": hash_series(source), **told}
+    return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
 
 
-def _write_scan(path: Path, modality: Modality, source: Source) -> tuple[Path, dict[str, Any]]:
-    """Write one scan and its sidecar; also tell what pins its source."""
-    image, given, origin = _read(source)
+def _write_scan(paths: IngestedPaths, modality: Modality, source: Source, notes: list[str]) -> Path:
+    """Write one scan and its sidecar; what the user should know of the file goes to `notes`."""
+    path = paths.scan(modality)
+    image, given = _read(source)
     write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
     write_json(sidecar_path(path), _sidecar(modality, given))
-    return path, origin
+    notes += [f"{modality} {remark}" for remark in image.remarks]
+    return path
 
 
-def _read(source: Source) -> tuple[Image, dict[str, Any], dict[str, Any]]:
-    """Volume, what is said of it, and what pins its source."""
+def _read(source: Source) -> tuple[Image, dict[str, Any]]:
+    """Volume, and what a sidecar says of it."""
     if source.series is not None:
-        converted = read_series(source)
-        return converted.image, converted.sidecar, {"sha256": converted.sha256, **_origin(source)}
-    if source.volume is None:
-        image = read_scan(source.path)
-    else:
-        image = read_volume(source.path, source.volume)
+        return read_series(source)
+    image = read_scan(source.path, source.volume)
     given = read_json(source.sidecar) if source.sidecar else {}
     if not isinstance(given, dict):
         raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
-    return image, given, _origin(source)
+    return image, given
 
 
 def _compact(data: np.ndarray) -> np.ndarray:
@@ -135,8 +145,7 @@ def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
 
 def _write_annotation(path: Path, kind: Kind, source: Source) -> Path:
     """Write a mask, or a label map with the numbers of `LABELS` and its lookup table."""
-    dicom = source.series is not None
-    image = read_series(source).image if dicom else read_image(source.path)
+    image = read_image(source.path) if source.series is None else read_series(source)[0]
     if source.labels is None:
         labels = (image.data > 0).astype(np.uint8)
     else:

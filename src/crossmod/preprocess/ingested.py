@@ -42,6 +42,7 @@ def run_ingested(
     scans = {m: files[m] for m in MODALITIES if m in files}
     kinds = ("brain", "lesion")
     brain, lesion = (tuple(p for n, p in files.items() if n.split("-")[0] == k) for k in kinds)
-    left_out = ingested.details.get("left_out", {})
+    left_out = ingested.details["left_out"]
     notes = [f"{name} left out: {reason}" for name, reason in left_out.items()]
+    notes += ingested.details["notes"]
     return run(paths, scans, Annotations(brain, lesion), settings, notes)

@@ -192,6 +192,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "affine": image.affine.tolist(),
             "header": describe_header(image),
         }
+        session.notes += [f"{modality} {remark}" for remark in image.remarks]
         session.notes += quality.remarks(modality, image.data)
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +33,21 @@ _TERMS = {
 }
 
 
-@dataclass(frozen=True)
-class Converted:
-    """One series as a volume.
-
-    Attributes
-    ----------
-    image : Image
-        Voxel values with the scaling of the headers applied, in the orientation dcm2niix gives,
-        without a header: nothing of DICOM is left but values and affine.
-    sidecar : dict
-        Sequence parameters in BIDS terms and units (s), numbers and terms of fixed lists alone.
-    sha256 : str
-        Hash of the files' hashes, whatever their order and names.
-    """
-
-    image: Image
-    sidecar: dict[str, Any]
-    sha256: str
-
-
-def read_series(source: Source) -> Converted:
+def read_series(source: Source) -> tuple[Image, dict[str, Any]]:
     """Convert one series.
 
     Parameters
     ----------
     source : Source
         Record of headers and the series' `id` in it.
+
+    Returns
+    -------
+    image : Image
+        Voxel values with the scaling of the headers applied, in the orientation dcm2niix gives,
+        without a header: nothing of DICOM is left but values and affine.
+    sidecar : dict
+        Sequence parameters in BIDS terms and units (s), numbers and terms of fixed lists alone.
 
     Raises
     ------
@@ -81,8 +68,13 @@ def read_series(source: Source) -> Converted:
     if image.data.size != series.images * series.header.size[0] * series.header.size[1]:
         problem = f"became a volume of {image.data.shape} voxels from {series.images} slices"
         raise InputError(where, problem, "export it again, or exclude the session")
-    digest = hashlib.sha256("".join(sorted(hash_file(s.path) for s in series.slices)).encode())
-    return Converted(image, allowed_keys(content), digest.hexdigest())
+    return image, allowed_keys(content)
+
+
+def hash_series(source: Source) -> str:
+    """SHA-256 of the hashes of a series' files, whatever their order and names."""
+    hashes = sorted(hash_file(piece.path) for piece in _series(source).slices)
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def allowed_keys(content: dict[str, Any]) -> dict[str, Any]:
