@@ -18,6 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from crossmod.errors import InputError
 from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.dicom.reader import find
+from crossmod.ingest.index import _scan
 from crossmod.ingest.names import Source
 from tests.dicom_files import FLAIR, ORIENTATION, T2W, position, write_series
 from tests.faults.cases import Fault
@@ -187,18 +188,18 @@ def lines(root: Path) -> list[str]:
     """
     with tempfile.TemporaryDirectory(prefix="dicom-fault-") as work, contextlib.chdir(work):
         found = find(root)
-        told = [f"{r.path or r.participant} {r.text}" for r in found.remarks]
+        told = [f"{r.path or r.participant}: {r.text}" for r in found.remarks]
         for (key, modality), sources in found.scans.items():
             if key.startswith(BAD):
-                told.append(_reading(modality, sources))
+                alone = len(sources) == 1
+                reason = "" if alone else _scan(key, modality, found, False).reason
+                told.append(_reading(sources[0]) if alone else reason)
     return told
 
 
-def _reading(modality: str, sources: list[Source]) -> str:
-    if len(sources) > 1:
-        return f"{len(sources)} series claim to be {modality}"
+def _reading(source: Source) -> str:
     try:
-        read_series(sources[0])
+        read_series(source)
     except InputError as error:
         return str(error)
     return ""

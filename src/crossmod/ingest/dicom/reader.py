@@ -78,7 +78,7 @@ def find(root: Path) -> Found:
 def _participant(path: Path, series: list[Series], number: int) -> tuple[str, bool]:
     """Name of a participant, and whether the folder's own was not taken."""
     if not series:  # nothing is known of the patient, so the folder's name cannot be judged
-        return f"folder {number}", False
+        return f"folder {number}, by name", False
     first = min((one.header.date, one.header.study) for one in series)[1]
     named = any(one.header.named for one in series) or not label(path.name)
     return (pseudonym(path.name, first) if named else label(path.name)), named
@@ -87,13 +87,13 @@ def _participant(path: Path, series: list[Series], number: int) -> tuple[str, bo
 def _on_files(name: str, folder: Folder) -> list[Remark]:
     """What else than images lies in a folder."""
     remarks = [
-        Remark(name, "", f"{counted(count, 'file')} not used: {fault}")
+        Remark(name, "", f"{counted(count, 'file')} not used: {fault}; copy it again")
         for fault, count in sorted(folder.others.items())
         if fault not in _QUIET
     ]
     if not folder.pairs:
-        only = "only a DICOMDIR, which lists images" if "directory" in folder.others else "no file"
-        remarks.append(Remark(name, "", f"no DICOM image in the folder, {only}"))
+        only = ", only a DICOMDIR: copy the files it lists" if "directory" in folder.others else ""
+        remarks.append(Remark(name, "", f"no DICOM image in the folder{only}"))
     return remarks
 
 
