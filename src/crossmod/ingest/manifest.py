@@ -65,7 +65,7 @@ def find(root: Path, manifest: Path) -> Found:
 def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source:
     """Where a row's scan lies; a JSON file of the same name beside it describes it."""
     volume, labels = row.get("volume", ""), row.get("labels", "")
-    if volume and not volume.isdigit():
+    if volume and not (volume.isascii() and volume.isdecimal()):
         problem = f"line {number} has the volume {volume!r}"
         raise InputError(table, problem, "write its place in the 4-D file, from 0")
     if labels and labels not in CONVENTIONS:
