@@ -7,6 +7,7 @@ neither who nor where nor when.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,18 @@ SIDECAR_KEYS = frozenset(_SIDECAR.split())
 
 
 def allowed_sidecar(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a sidecar that may be written, in the order of the alphabet."""
-    return {key: content[key] for key in sorted(SIDECAR_KEYS & content.keys())}
+    """The keys of a sidecar that may be written, in the order of the alphabet.
+
+    Values are words, finite numbers, or lists of these; others are left out.
+    """
+    keys = sorted(SIDECAR_KEYS & content.keys())
+    return {key: content[key] for key in keys if _is_plain(content[key])}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_plain(entry) for entry in value)
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def allowed_participant(row: Mapping[str, str]) -> dict[str, str]:

@@ -137,7 +137,8 @@ def test_a_sidecar_is_copied_by_its_allowed_keys_alone(tmp_path, paths) -> None:
         "PatientName": SECRET, "InstitutionName": SECRET, "AcquisitionDateTime": SECRET,
         "AccessionNumber": SECRET, "SeriesDescription": SECRET, "StationName": SECRET,
     }  # fmt: skip
-    sidecar.write_text(json.dumps({**secret, **kept}))
+    odd = {"FlipAngle": float("nan"), "EchoTrainLength": {"PatientName": SECRET}}
+    sidecar.write_text(json.dumps({**secret, **odd, **kept}))
     source = Source(write(tmp_path / "a.nii", values()), sidecar=sidecar)
     ingest_session(paths, Request({"T1w": source, "T1ce": source}))
     folder = paths.scan("T1w").parent

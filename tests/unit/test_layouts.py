@@ -1,6 +1,7 @@
 """Readers of the layouts and detection: folders of empty files, judged by names."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_labels_of_another_task_are_left_out(decathlon) -> None:
     assert scans_of(found)["sub-BRATS001", "CT"] == ["BRATS_001.nii.gz"]  # one volume: 3-D
     assert not found.annotations
     assert {remark.text for remark in found.remarks} == {
-        "not used, liver, cancer is no known tumor labeling"
+        "not used, dataset.json names labels liver, cancer: no labeling of tumors that is known"
     }
 
 
@@ -187,6 +188,14 @@ def test_a_volume_of_no_known_modality_is_remarked_on(decathlon) -> None:
 def test_a_decathlon_without_known_modalities_is_refused(modality, message, decathlon) -> None:
     with pytest.raises(InputError, match=message):
         msd.find(decathlon(modality))
+
+
+def test_labels_of_another_form_are_left_out(decathlon) -> None:
+    found = msd.find(decathlon(labels=["background", "edema"]))
+    assert not found.annotations
+    assert found.remarks[0].text == (
+        "not used, dataset.json names no labels: no labeling of tumors that is known"
+    )
 
 
 def test_two_tasks_at_once_are_refused(decathlon) -> None:
@@ -229,6 +238,30 @@ def test_an_unknown_folder_is_told_what_was_looked_for(folder) -> None:
         detect(root)
     assert all(reader.example in str(caught.value) for reader in READERS.values())
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch) -> None:
+    root = folder("IXI002-Guys-0828-T1.nii.gz", "closed/IXI003-Guys-0829-T1.nii.gz")
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"closed: cannot be read \(Permission denied\)"):
+        ixi.find(root)
+
+
+def test_links_between_folders_are_followed_once(folder) -> None:
+    root = folder("a/IXI002-Guys-0828-T1.nii.gz")
+    (root / "a" / "up").symlink_to(root)
+    (root / "b").symlink_to(folder("IXI003-HH-0829-T1.nii.gz", root="elsewhere"))
+    assert scans_of(ixi.find(root)) == {
+        ("sub-002", "T1w"): ["IXI002-Guys-0828-T1.nii.gz"],
+        ("sub-003", "T1w"): ["IXI003-HH-0829-T1.nii.gz"],
+    }
 
 
 def test_two_layouts_in_one_folder_are_refused(folder) -> None:

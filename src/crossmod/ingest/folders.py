@@ -17,9 +17,14 @@ def files_below(root: Path) -> Iterator[Path]:
 
     Hidden files are passed over (`._BRATS_001.nii.gz` is no scan), and so are the folders
     `derivatives`, `sourcedata` and `code`.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be read: scans would be missing without a word.
     """
     seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         place = os.path.realpath(folder)
         if place in seen:
             folders.clear()
@@ -29,6 +34,11 @@ def files_below(root: Path) -> Iterator[Path]:
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _refuse(error: OSError) -> None:
+    problem = f"cannot be read ({error.strerror})"
+    raise InputError(str(error.filename), problem, "change its permissions or move it away")
 
 
 def check_folder(root: Path) -> None:

@@ -69,7 +69,7 @@ def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source
     if file.is_dir():
         return dicom.source_in(file, row.get("series", ""))
     volume, labels = row.get("volume", ""), row.get("labels", "")
-    if volume and not volume.isdigit():
+    if volume and not (volume.isascii() and volume.isdecimal()):
         problem = f"line {number} has the volume {volume!r}"
         raise InputError(table, problem, "write its place in the 4-D file, from 0")
     if labels and labels not in CONVENTIONS:

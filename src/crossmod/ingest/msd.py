@@ -88,7 +88,7 @@ def _task(root: Path) -> Path:
 def _volumes(task: Path, description: Any) -> dict[Modality, int]:
     """Modality to its place in the 4-D files."""
     named = description.get("modality") if isinstance(description, dict) else None
-    if not isinstance(named, dict) or not all(str(number).isdigit() for number in named):
+    if not isinstance(named, dict) or not all(map(_is_number, named)):
         remedy = 'write "modality": {"0": "FLAIR", ...} there'
         raise InputError(task / "dataset.json", "names no modalities", remedy)
     volumes: dict[Modality, int] = {}
@@ -105,16 +105,23 @@ def _volumes(task: Path, description: Any) -> dict[Modality, int]:
     return volumes
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
 def _annotate(found: Found, root: Path, task: Path, description: Any) -> None:
     """Attach label maps if their numbers mean what those of the brain tumor task do."""
-    named = {str(k): str(v).lower() for k, v in description.get("labels", {}).items() if k != "0"}
+    labels = description.get("labels")
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    named = {number: str(name).lower() for number, name in pairs if number != "0"}
     tumor = named.keys() == _TUMOR.keys() and all(_TUMOR[k] in named[k] for k in _TUMOR)
     for path in _images(task / _LABELS):
         participant = _participant(path)
         if tumor:
             found.annotations.append((participant, "lesion", Source(path, labels="msd")))
         else:
-            text = f"not used, {', '.join(named.values()) or 'nothing'} is no known tumor labeling"
+            told = f"labels {', '.join(named.values())}" if named else "no labels"
+            text = f"not used, dataset.json names {told}: no labeling of tumors that is known"
             place = path.relative_to(root).as_posix()
             found.remarks.append(Remark(participant, place, text))
 
