@@ -247,6 +247,24 @@ def test_files_that_vanish_after_the_index_are_noticed(raw: Path) -> None:
         read_series(source)
 
 
+def test_a_folder_without_permission_is_told_and_the_others_are_used(
+    raw: Path, monkeypatch
+) -> None:
+    write_series(raw / "sub-01/a")
+    write_series(raw / "sub-01/b", **T2W)
+    genuine = cache.os.scandir
+
+    def scandir(path):
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied")
+        return genuine(path)
+
+    monkeypatch.setattr(cache.os, "scandir", scandir)
+    found = find(raw)
+    assert [modality for _, modality in found.scans] == ["T1w"]
+    assert "1 folder not used: may not be read" in reasons(found)
+
+
 def test_a_folder_that_tells_the_patient_is_renamed(raw: Path) -> None:
     write_series(raw / "DOE_JANE", PatientName="Doe^Jane", PatientID="77-4711")
     found = find(raw)

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,14 @@ class Folder:
         DICOM images, in the order of paths.
     others : dict of str to int
         What else there is: a fault in words and how many files have it.
+    closed : int
+        Number of folders in it that may not be read.
     """
 
     record: Path
     pairs: list[tuple[Header, Slice]]
     others: dict[str, int]
+    closed: int = 0
 
 
 def read_folder(folder: Path) -> Folder:
@@ -62,7 +65,8 @@ def read_folder(folder: Path) -> Folder:
     numbers = {header: number for number, header in enumerate(known)}
     files: dict[str, list[Any]] = {}
     changed = False
-    for path, status in _files(folder):
+    closed: list[Path] = []
+    for path, status in _files(folder, closed):
         name = path.relative_to(folder).as_posix()
         stamp = [status.st_size, status.st_mtime_ns]
         entry = old["files"].get(name)
@@ -72,7 +76,7 @@ def read_folder(folder: Path) -> Folder:
     known = list(numbers)
     if changed or len(files) != len(old["files"]):
         _save(record, folder, known, files)
-    return _folder(record, folder, known, files)
+    return replace(_folder(record, folder, known, files), closed=len(closed))
 
 
 def open_record(record: Path) -> Folder:
@@ -107,12 +111,16 @@ def _key() -> bytes:
     return path.read_bytes()
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    with os.scandir(folder) as entries:
-        inside = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+def _files(folder: Path, closed: list[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted((e for e in entries if e.name[0] != "."), key=lambda e: e.name)
+    except PermissionError:
+        closed.append(folder)
+        return
     for entry in inside:
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
+            yield from _files(Path(entry.path), closed)
         elif entry.is_file():
             yield Path(entry.path), entry.stat()
 

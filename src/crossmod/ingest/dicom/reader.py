@@ -91,6 +91,11 @@ def _on_files(name: str, folder: Folder) -> list[Remark]:
         for fault, count in sorted(folder.others.items())
         if fault not in _QUIET
     ]
+    if folder.closed:
+        text = (
+            f"{counted(folder.closed, 'folder')} not used: may not be read; change the permissions"
+        )
+        remarks.append(Remark(name, "", text))
     if not folder.pairs:
         only = ", only a DICOMDIR: copy the files it lists" if "directory" in folder.others else ""
         remarks.append(Remark(name, "", f"no DICOM image in the folder{only}"))
