@@ -67,23 +67,38 @@ def code(stage, method=None):
     return [os.path.relpath(path) for path in stage_sources(stage, method)]
 
 
+def source_files(wildcards):
+    """Files of any layout that a session is converted from."""
+    return PLAN.sessions[wildcards.session].request.files
+
+
+def sources_json(wildcards):
+    """The same as JSON, with the place of each in its file."""
+    return PLAN.sessions[wildcards.session].request.to_json()
+
+
 def raw_files(wildcards):
-    """Acquired scans and annotations of a session."""
+    """Acquired scans and annotations of a session, or what tells of them where converted."""
+    if not PLAN.index.in_place:
+        return [PLAN.paths.ingested(wildcards.session).status]
     session = PLAN.sessions[wildcards.session]
     scans = [
         session.path(m) for m in session.available if m in STUDY.preprocess.modalities
     ]
-    return scans + [path for _, path in session.annotations]
+    return scans + [source.path for _, source in session.annotations]
 
 
 def raw_options(wildcards):
     """The same as options of `crossmod preprocess`."""
+    if not PLAN.index.in_place:
+        return f"--ingested {quote(str(raw_files(wildcards)[0]))}"
     session = PLAN.sessions[wildcards.session]
     wanted = [m for m in session.available if m in STUDY.preprocess.modalities]
     options = [f"--scan {quote(f'{m}={session.path(m)}')}" for m in wanted]
     flags = {"brain": "--brain-mask", "lesion": "--lesion"}
     options += [
-        f"{flags[kind]} {quote(str(path))}" for kind, path in session.annotations
+        f"{flags[kind]} {quote(str(source.path))}"
+        for kind, source in session.annotations
     ]
     return " ".join(options)
 

@@ -1,5 +1,9 @@
 # Files that describe the data set; nothing asks for them but `all` and `data`.
-DESCRIPTION = [PLAN.paths.data / "participants.tsv"] if PLAN.phantom_groups else []
+INGESTED = [PLAN.paths.ingested(key).status for key in PLAN.ingested_sessions]
+WRITTEN_TO = PLAN.paths.ingested_root if INGESTED else PLAN.paths.data
+DESCRIPTION = (
+    [WRITTEN_TO / "participants.tsv"] if PLAN.phantom_groups or INGESTED else []
+)
 
 # The embedded data set. One rule per set of files, because what is missing leaves none.
 for kinds, participants in PLAN.phantom_groups.items():
@@ -56,8 +60,56 @@ if PLAN.phantom_groups:
             " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 
-rule data:
-    """All raw scans."""
+rule ingest:
+    """Convert one session of another layout to BIDS."""
     input:
-        [s.path(m) for s in PLAN.sessions.values() for m in s.available],
+        raw=source_files,
+        code=code("ingest"),
+        env="envs/imaging.yaml",
+    output:
+        status=PLAN.paths.ingested("{session}").status,
+    log:
+        f"logs/{PLAN.paths.dataset}/ingest/{{session}}.log",
+    benchmark:
+        f"logs/{PLAN.paths.dataset}/ingest/{{session}}.tsv"
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        sources=sources_json,
+        folder=PLAN.paths.ingested_root,
+    shell:
+        "python -m crossmod ingest --session {wildcards.session}"
+        " --sources {params.sources:q} --output-dir {params.folder:q} > {log} 2>&1"
+
+
+rule ingest_participants:
+    """List the participants that were converted."""
+    input:
+        table=PLAN.paths.index("participants"),
+        statuses=INGESTED,
+        code=code("participants"),
+        env="envs/imaging.yaml",
+    output:
+        PLAN.paths.ingested_root / "participants.tsv",
+    log:
+        f"logs/{PLAN.paths.dataset}/ingest_participants.log",
+    benchmark:
+        f"logs/{PLAN.paths.dataset}/ingest_participants.tsv"
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    params:
+        folder=PLAN.paths.ingested_root,
+    shell:
+        "python -m crossmod ingest --participants {input.table:q}"
+        " --output-dir {params.folder:q} > {log} 2>&1"
+
+
+rule data:
+    """All raw scans, converted to BIDS if they are not."""
+    input:
+        INGESTED or [s.path(m) for s in PLAN.sessions.values() for m in s.available],
         DESCRIPTION,

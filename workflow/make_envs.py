@@ -18,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = {
     "imaging": [
         "antspyx",
+        "dcm2niix",
         "matplotlib",
         "nibabel",
         "nilearn",
         "numpy",
         "pandas",
         "pydantic",
+        "pydicom",
         "PyYAML",
         "scikit-image",
         "scipy",

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossmodError", "Results", "TrainedModel", "load_study", "open_study", "synthesize"]
 
-INDEX_TABLES = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
+INDEX_TABLES = (
+    "layout",
+    "files",
+    "participants",
+    "scans",
+    "sessions",
+    "annotations",
+    "remarks",
+    "split",
+    "unserved",
+)
 RESULT_TABLES = ("scores", "summary", "comparisons", "curves")
 
 
@@ -194,9 +204,17 @@ class Results:
         return tuple(key for key in keys if self._status_file(key).is_file())
 
     def scans(self, session: str) -> dict[str, Path]:
-        """Acquired scans of a session by modality, those that could be used."""
+        """Acquired scans of a session by modality, those that could be used.
+
+        Where the data set was converted to BIDS first, its files there.
+        """
         table = self.table("scans")
         rows = table[(table["session_key"] == session) & (table["status"] == "present")]
+        status_file = self.folder / self._paths.ingested(session).status
+        if status_file.is_file():
+            status = read_status(status_file)
+            found = [name for name in rows["modality"] if name in status.outputs]
+            return {name: status.path(name, status_file) for name in found}
         root = self.folder / self._paths.data
         return {
             name: root / path for name, path in zip(rows["modality"], rows["path"], strict=True)
@@ -287,9 +305,7 @@ def synthesize(
     CrossmodError
         If the model or a scan cannot be used, or the scans are not those it needs.
     """
-    import nibabel as nib
-
-    from crossmod.io import read_image
+    from crossmod.io import read_image, to_nifti
     from crossmod.locks import stage_lock
     from crossmod.new_scans import synthesize_scans
 
@@ -302,4 +318,4 @@ def synthesize(
         with stage_lock(path):
             synthesize_scans(Path(checkpoint), given, path)
         image = read_image(path)
-    return nib.Nifti1Image(image.data, image.affine, image.header)
+    return to_nifti(image)

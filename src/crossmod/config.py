@@ -55,10 +55,13 @@ class DatasetSettings(Section):
 
     name: Name
     """Names the folder of the shared derivatives; one name stands for one data folder."""
-    layout: Literal["phantom", "bids", "manifest"] = "bids"
-    """How the data folder is laid out."""
+    layout: Literal["auto", "bids", "brats", "msd", "ixi", "dicom", "manifest", "phantom"] = "auto"
+    """How the data folder is laid out; `auto` tells by names, and a `manifest` is one."""
     manifest: Path | None = None
     """Table of scans (layout `manifest`), relative to the data folder."""
+    entities: dict[str, str | tuple[str | None, ...] | None] = Field({})
+    """Entities that a scan's name must have (layout `bids`): `{space: MNI152NLin2009cAsym, desc:
+    preproc}`; of a list (`{run: ["2", "1", null]}`) the first there is, null for names without."""
     phantom: PhantomSettings | None = None
     """Settings of the phantom (layout `phantom`)."""
     include: tuple[str, ...] | None = None

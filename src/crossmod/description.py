@@ -91,6 +91,8 @@ def _data(plan: Plan) -> list[str]:
         )
     else:
         first = f"The study used {who} of the data set {study.dataset.name}."
+        if not plan.index.in_place:
+            first += f" They were converted to BIDS from the layout {plan.index.detected.layout}."
     text = [first, f"There were {listed([f'{scans[m]} {m}' for m in modalities])} scans."]
     needed = study.task_modalities
     lacking = sum(not set(needed) <= set(session.available) for session in used)

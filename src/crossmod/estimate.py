@@ -104,11 +104,12 @@ def estimate_text(found: Estimate) -> str:
     here = machine.cores()
     participants = {session.participant for session in plan.sessions.values()}
     tasks = ", ".join(task.id for task in plan.study.tasks)
+    first = "ingest, " if plan.ingested_sessions else ""
     return "\n".join(
         [
             f"study {plan.study.study}: {len(participants)} subjects, {len(plan.sessions)} "
             f"sessions; {tasks}; {len(plan.study.models)} models, {len(costs)} runs",
-            "stages: preprocess, slices, train, synthesize, evaluate, report",
+            f"stages: {first}preprocess, slices, train, synthesize, evaluate, report",
             text_table(["stage", "jobs", "core time h:mm:ss"], rows),
             text_table(MODEL_HEADER, model_rows),
             f"expected, if nothing is done yet: core time {clock(core_seconds)} "
@@ -150,6 +151,7 @@ def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
     batches = sum(len(run.batches) for run in plan.runs.values())
     counts = {
         "phantom": len(plan.sessions) if plan.phantom_groups else 0,
+        "ingest": len(plan.ingested_sessions),
         "preprocess": sessions,
         "slices": sessions,
         "synthesize": batches,

@@ -1,15 +1,14 @@
-"""NIfTI in and out: the only module that reads or writes volumes."""
+"""Volumes in and out: the one module that the rest of the package reads and writes them with."""
 
 from __future__ import annotations
 
-import zlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -18,13 +17,18 @@ from nibabel.orientations import (
     ornt_transform,
 )
 from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from crossmod.errors import InputError
 from crossmod.files import atomic_path
+from crossmod.formats import open_volume
+from crossmod.formats.nifti import mm_per_unit
+from crossmod.formats.volume_file import VolumeFile
 
-MAX_VOXELS = 1_000_000_000
 GRID_TOLERANCE_MM = 1e-3
+# Correlation of neighbors: that of scans is above SMOOTH, that of swapped bytes below ROUGH.
+ROUGH, SMOOTH = 0.4, 0.7
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,16 @@ class Image:
     affine : array, shape (4, 4)
         Voxel index to RAS+ world coordinates in mm.
     header : nibabel.Nifti1Header or None
-        Header of the file the image came from; form codes, units and description are kept on
-        writing.
+        Header of the NIfTI file the image came from; form codes, matrices and units are kept on
+        writing, free text is not.
+    remarks : tuple of str
+        What the user should know about how the file was read.
     """
 
     data: NDArray
     affine: NDArray[np.float64]
     header: nib.Nifti1Header | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -58,49 +65,50 @@ class Image:
         return replace(self, data=data)
 
 
-def read_header(path: Path | str) -> nib.Nifti1Image:
-    """Open a NIfTI file without reading its voxels and check that it is one 3-D volume.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, empty, no NIfTI, not 3-D, or its grid makes no sense.
-    """
-    path = Path(path)
-    try:
-        if path.stat().st_size == 0:
-            raise InputError(path, "is empty", "copy the scan again or exclude the session")
-        image: Any = nib.load(path)
-        shape = tuple(image.shape)
-    except FileNotFoundError:
-        raise InputError(path, "does not exist", "check the path") from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read ({error})", "check it or exclude it") from None
-    except (ImageFileError, HeaderDataError, ValueError, EOFError, zlib.error) as error:
-        problem = f"is no readable NIfTI file ({_one_line(error)})"
-        raise InputError(path, problem, "convert it again or exclude the session") from None
-    if len(shape) == 4 and shape[3] == 1:
-        shape = shape[:3]
-    if len(shape) != 3:
-        problem = f"has {len(shape)} dimensions {shape} where 3 are due"
-        raise InputError(path, problem, "split the series into 3-D volumes")
-    if min(shape) < 2 or int(np.prod(shape, dtype=np.int64)) > MAX_VOXELS:
-        raise InputError(path, f"has the size {shape}", "check how it was converted")
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise InputError(path, "has no usable affine", "repair its sform or qform")
-    return image
-
-
-def read_image(path: Path | str, dtype: type = np.float32) -> Image:
-    """Read a 3-D NIfTI volume.
+def read_header(path: Path | str, volume: int | None = None) -> VolumeFile:
+    """Read and check the header of a volume file, without its voxels.
 
     Parameters
     ----------
     path : path
-        `.nii` or `.nii.gz`; a 4-D file with one volume counts as 3-D.
+        NIfTI-1 or -2, Analyze, MetaImage, NRRD or MGH (docs/reference/formats.md).
+    volume : int, optional
+        Which volume of a 4-D file is meant, from 0. Without it, a file with more than one is
+        refused.
+
+    Returns
+    -------
+    VolumeFile
+        Shape, affine (RAS+, mm), NIfTI header if there is one, remarks.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, damaged, of no known format, not 3-D, or its grid makes no
+        sense.
+    """
+    file = open_volume(Path(path))
+    if volume is None and file.volumes > 1:
+        shape = (*file.shape, file.volumes)
+        problem = f"has 4 dimensions {shape} where 3 are due"
+        raise InputError(path, problem, "split the series into 3-D volumes or name one of them")
+    if volume is not None and not 0 <= volume < file.volumes:
+        problem = f"has no volume {volume}, but {file.volumes}"
+        raise InputError(path, problem, f"name one from 0 to {file.volumes - 1}")
+    return file
+
+
+def read_image(path: Path | str, dtype: type = np.float32, volume: int | None = None) -> Image:
+    """Read a 3-D volume.
+
+    Parameters
+    ----------
+    path : path
+        As in `read_header`.
     dtype : numpy type
         Type of the voxel values returned; the file's scaling is applied.
+    volume : int, optional
+        As in `read_header`.
 
     Returns
     -------
@@ -112,25 +120,77 @@ def read_image(path: Path | str, dtype: type = np.float32) -> Image:
     InputError
         If the file cannot be read, is not 3-D, or holds NaN or infinities.
     """
-    proxy = read_header(path)
-    try:
-        raw: Any = np.asarray(proxy.dataobj, dtype=np.float64 if dtype is float else dtype)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        problem = f"is damaged ({_one_line(error)})"
-        raise InputError(path, problem, "copy the scan again or exclude the session") from None
-    data: NDArray = np.ascontiguousarray(raw.reshape(raw.shape[:3]))
+    file = read_header(path, volume)
+    data = _scaled(file.volume(volume or 0), file, dtype)
+    return Image(data, file.affine, file.header, file.remarks)
+
+
+def read_scan(path: Path | str, volume: int | None = None) -> Image:
+    """Read an acquired scan: as `read_image`, and voxels that no scanner makes are refused.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, and if the volume is constant or in the wrong byte order.
+    """
+    file = read_header(path, volume)
+    stored = file.volume(volume or 0)
+    data = _scaled(stored, file, np.float32)
+    if data.min() == data.max():
+        problem = f"is constant, every voxel is {data.flat[0]:g}"
+        raise InputError(path, problem, "copy the scan again or exclude the session")
+    if _looks_swapped(stored):
+        problem = "holds voxels in another byte order than its header says"
+        raise InputError(path, problem, "correct its byte order or convert it again")
+    return Image(data, file.affine, file.header, file.remarks)
+
+
+def read_section(path: Path | str, place: int) -> NDArray[np.float32]:
+    """Read slice `place` along the third axis, shape (X, Y); what is behind it is not looked at.
+
+    Raises
+    ------
+    InputError
+        As `read_image`.
+    """
+    file = read_header(path)
+    return _scaled(file.section(place), file, np.float32)
+
+
+def _scaled(stored: NDArray, file: VolumeFile, dtype: type) -> NDArray:
+    """Values of stored numbers in native byte order, C order and the type asked for."""
+    if (file.slope, file.inter) != (1.0, 0.0):
+        kind = np.float32 if dtype is np.float32 else np.float64
+        stored = apply_read_scaling(stored, kind(file.slope), kind(file.inter))
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        problem = f"holds {int((~np.isfinite(stored)).sum())} values that are no finite number"
+        raise InputError(file.path, problem, "replace them or exclude the session")
+    with np.errstate(over="ignore"):
+        data: NDArray = np.ascontiguousarray(stored, dtype=dtype)
     if data.dtype.kind == "f" and not np.isfinite(data).all():
-        problem = f"holds {int((~np.isfinite(data)).sum())} values that are no finite number"
-        raise InputError(path, problem, "replace them or exclude the session")
-    return Image(data, np.asarray(proxy.affine, dtype=np.float64), proxy.header.copy())
+        problem = "holds numbers too large for 32 bits"
+        raise InputError(file.path, problem, "check its byte order or rescale it")
+    return data
 
 
-def read_scan(path: Path | str) -> Image:
-    """Read an acquired scan: as `read_image`, and a constant volume is refused."""
-    image = read_image(path)
-    if image.data.min() == image.data.max():
-        raise InputError(path, "is constant", "copy the scan again or exclude the session")
-    return image
+def _looks_swapped(stored: NDArray) -> bool:
+    """Whether neighbors in the middle slice agree only once the bytes of voxels are swapped."""
+    if stored.dtype.itemsize == 1:
+        return False
+    section = stored[:, :, stored.shape[2] // 2]
+    return _smoothness(section) < ROUGH and _smoothness(section.byteswap()) > SMOOTH
+
+
+def _smoothness(section: NDArray) -> float:
+    """Correlation of voxels with their neighbors along x; 0 if there is nothing to correlate."""
+    with np.errstate(invalid="ignore"):  # swapped bytes may be NaN
+        values = section.astype(np.float64)
+    if not np.isfinite(values).all() or np.abs(values).max() > 1e100:
+        return 0.0
+    first, second = values[:-1].ravel(), values[1:].ravel()
+    if first.std() == 0 or second.std() == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def read_on_grid(path: Path | str, grid: Image, dtype: type = np.float32) -> NDArray:
@@ -165,51 +225,91 @@ def write_image(path: Path | str, image: Image, description: str = "") -> None:
     path : path
         Ends in `.nii` or `.nii.gz`.
     image : Image
-        Bool is stored as uint8, other types as they are. With a header, form codes and units
-        are kept; without one, both codes are 1 (scanner) and units are mm.
+        As in `to_nifti`.
     description : str
-        At most 79 characters for the header's `descrip`; empty keeps what is there.
+        At most 79 characters for the header's `descrip`.
     """
-    data = image.data.astype(np.uint8) if image.data.dtype == bool else image.data
-    out: Any = nib.Nifti1Image(data, image.affine)
-    if image.header is not None and isinstance(image.header, nib.Nifti1Header):
-        old = image.header
-        out.header.set_xyzt_units(*old.get_xyzt_units())
-        out.header["descrip"] = old["descrip"]
-        sform_code, qform_code = int(old["sform_code"]), int(old["qform_code"])
-        if sform_code == qform_code == 0:
-            qform_code = 1
-    else:
-        out.header.set_xyzt_units("mm")
-        sform_code = qform_code = 1
-    out.set_sform(image.affine, code=sform_code)
-    # A sheared affine has no exact qform: nibabel then stores the nearest rotation.
-    out.set_qform(image.affine, code=qform_code, strip_shears=True)
-    if description:
-        out.header["descrip"] = description.encode()[:79]
+    out = to_nifti(image)
+    out.header["descrip"] = description.encode()[:79]
     with atomic_path(path) as temporary:
         nib.save(out, temporary)
 
 
+def to_nifti(image: Image) -> nib.Nifti1Image:
+    """NIfTI image in memory, without free text of the header the image came with.
+
+    Parameters
+    ----------
+    image : Image
+        Bool is stored as uint8, other types as they are. With a header, form codes and units are
+        kept; if the affine is still that of the header, so are the matrices of both forms. Without
+        a header, or with both codes 0, the form is scanner (1), and units are mm.
+    """
+    data = image.data.astype(np.uint8) if image.data.dtype == bool else image.data
+    old: Any = image.header
+    affine = image.affine.copy()
+    affine[:3] /= 1.0 if old is None else mm_per_unit(old)
+    out: Any = nib.Nifti1Image(data, affine)
+    out.header.set_xyzt_units(*(("mm",) if old is None else _units(old)))
+    codes = {"sform": 1, "qform": 1}
+    if old is not None:
+        codes = {form: int(old[f"{form}_code"]) for form in codes}
+        if not any(codes.values()):
+            codes["qform"] = 1
+    matrices = dict.fromkeys(codes, affine) if old is None else _matrices(old, affine)
+    out.set_sform(matrices["sform"], code=codes["sform"])
+    # A sheared affine has no exact qform: nibabel then stores the nearest rotation.
+    out.set_qform(matrices["qform"], code=codes["qform"], strip_shears=True)
+    return out
+
+
+def _matrices(header: Any, affine: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Matrix of each form: the header's, if it is used and the image has not moved since."""
+    matrices = {"sform": affine, "qform": affine}
+    used = {form: int(header[f"{form}_code"]) > 0 for form in matrices}
+    if all(used.values()) and np.allclose(header.get_sform(), affine, rtol=1e-6, atol=1e-6):
+        # What is broken is not kept.
+        with suppress(HeaderDataError, ValueError):
+            qform = header.get_qform()
+            if np.isfinite(qform).all() and np.linalg.det(qform[:3, :3]) != 0:
+                matrices["qform"] = qform
+    return matrices
+
+
+def _units(header: Any) -> tuple[str, ...]:
+    try:
+        return header.get_xyzt_units()
+    except KeyError:
+        return ("mm",)
+
+
 def describe_header(image: Image) -> dict[str, Any]:
-    """What a written image keeps of a header, as plain values: form codes, units, description."""
-    header = image.header
+    """What a written image keeps of a header, as plain values: form codes, units, other form.
+
+    The matrix of the qform is told only if it is not that of the sform, which is the affine.
+    """
+    header: Any = image.header
     if header is None:
-        return {"sform_code": 1, "qform_code": 1, "units": ["mm", "unknown"], "description": ""}
-    return {
+        return {"sform_code": 1, "qform_code": 1, "units": ["mm", "unknown"]}
+    described = {
         "sform_code": int(header["sform_code"]),
         "qform_code": int(header["qform_code"]),
-        "units": list(header.get_xyzt_units()),
-        "description": bytes(header["descrip"]).rstrip(b"\0").decode("ascii", "replace"),
+        "units": list(_units(header)),
     }
+    qform = _matrices(header, header.get_sform())["qform"]
+    if not np.allclose(qform, header.get_sform(), atol=GRID_TOLERANCE_MM):
+        described |= {"sform": header.get_sform().tolist(), "qform": qform.tolist()}
+    return described
 
 
 def header_from(described: dict[str, Any]) -> nib.Nifti1Header:
     """Header with what `describe_header` told."""
     header: Any = nib.Nifti1Header()
-    header["sform_code"], header["qform_code"] = described["sform_code"], described["qform_code"]
     header.set_xyzt_units(*described["units"])
-    header["descrip"] = described["description"].encode("ascii", "replace")[:79]
+    if "qform" in described:
+        header.set_sform(described["sform"])
+        header.set_qform(described["qform"], strip_shears=True)
+    header["sform_code"], header["qform_code"] = described["sform_code"], described["qform_code"]
     return header
 
 
@@ -218,15 +318,9 @@ def to_ras(image: Image) -> Image:
     change = ornt_transform(io_orientation(image.affine), axcodes2ornt("RAS"))
     data = np.ascontiguousarray(apply_orientation(image.data, change))
     affine = image.affine @ inv_ornt_aff(change, image.data.shape)
-    return Image(data, affine, image.header)
+    return Image(data, affine, image.header, image.remarks)
 
 
-def same_grid(a: Image | nib.Nifti1Image, b: Image | nib.Nifti1Image) -> bool:
+def same_grid(a: Image, b: Image) -> bool:
     """Whether two images have the same shape and, within 1 um, the same affine."""
-    shape_a = (a.data if isinstance(a, Image) else a).shape[:3]
-    shape_b = (b.data if isinstance(b, Image) else b).shape[:3]
-    return shape_a == shape_b and np.allclose(a.affine, b.affine, atol=GRID_TOLERANCE_MM)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return a.data.shape == b.data.shape and np.allclose(a.affine, b.affine, atol=GRID_TOLERANCE_MM)

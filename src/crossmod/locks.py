@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from crossmod.errors import CrossmodError
+from crossmod.paths import STATE
 
 WORKFLOW_VARIABLE = "CROSSMOD_WORKFLOW_PID"
-STATE = Path(".snakemake")
 _held: list[IO[str]] = []
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
+from crossmod.bids_dataset import sidecar_path
 from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.errors import ContractError, InputError
 from crossmod.files import write_json
 from crossmod.io import read_header, write_image
 from crossmod.methods import declaration
 from crossmod.paths import PreprocessedPaths
-from crossmod.provenance import cohort_scale, sidecar, sidecar_path
+from crossmod.provenance import cohort_scale, sidecar
 from crossmod.settings import Modality
 from crossmod.slices import make_store
 from crossmod.status import log_done, write_status

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from crossmod.errors import InputError
 from crossmod.hashing import hash_settings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_STUDY = Path("config/config.yaml")
 DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")
+STATE = Path(".snakemake")  # of the working folder: no result, private to who works there
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
 
 # modality -> (BIDS suffix, entities that go before it, BIDS folder)
@@ -69,6 +70,55 @@ def modality_name(modality: Modality) -> str:
     """How a modality ends a file name: `ce-gadolinium_T1w` for T1ce."""
     suffix, entities, _ = BIDS_NAMES[modality]
     return entities + suffix
+
+
+INGESTED_LABELS = Path("derivatives", "annotations")
+"""Where an ingested data set keeps masks and label maps."""
+
+
+@dataclass(frozen=True)
+class IngestedPaths:
+    """Files of one session that was converted to BIDS; the status file is the stage's contract.
+
+    Parameters
+    ----------
+    root : path
+        The BIDS data set.
+    key : str
+        Session key.
+    """
+
+    root: Path
+    key: str
+    status_pattern: ClassVar[str] = "sub-*_desc-ingest_status.json"
+
+    @property
+    def status(self) -> Path:
+        """Status file."""
+        return self.root / f"{self.key}_desc-ingest_status.json"
+
+    def scan(self, modality: Modality) -> Path:
+        """Scan as BIDS names it."""
+        return self.root / raw_scan(self.key, modality)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that may hold files of the session."""
+        kinds = dict.fromkeys(folder for *_, folder in BIDS_NAMES.values())
+        scans = tuple(self.root / bids_folder(self.key, kind) for kind in kinds)
+        return (*scans, self.root / INGESTED_LABELS / bids_folder(self.key))
+
+    def annotation(self, kind: str, number: int, *, labeled: bool) -> Path:
+        """Brain mask, lesion mask or (labeled) label map of a tumor made by others.
+
+        The second of a kind has `number` 2.
+        """
+        more = str(number) if number > 1 else ""
+        mask = f"label-lesion{f'_desc-{more}' if more else ''}_mask"
+        lesion = f"desc-tumor{more}_dseg" if labeled else mask
+        ending = f"desc-brain{more}_mask" if kind == "brain" else lesion
+        folder = self.root / INGESTED_LABELS / bids_folder(self.key)
+        return folder / f"{self.key}_{ending}.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -217,6 +267,15 @@ class StudyPaths:
         return DERIVATIVES / self.dataset
 
     @property
+    def ingested_root(self) -> Path:
+        """The data set as BIDS, where its own layout is another."""
+        return self.derivatives / "bids"
+
+    def ingested(self, key: str) -> IngestedPaths:
+        """Files of one session converted to BIDS."""
+        return IngestedPaths(self.ingested_root, key)
+
+    @property
     def preprocessed_root(self) -> Path:
         """Preprocessed derivative, keyed by its settings."""
         return self.derivatives / f"preproc-{self.study.preprocess.hash}"
@@ -236,7 +295,7 @@ class StudyPaths:
         return self.slices_root / f"{key}_slices.json"
 
     def index(self, table: str) -> Path:
-        """Index tables: `scans`, `sessions`, `annotations`, `remarks`, `split`, `unserved`."""
+        """Table of the index, for example `scans`; `crossmod.api.INDEX_TABLES` lists them."""
         return self.root / "index" / f"{table}.tsv"
 
     def run_id(self, task: str, model: str, fold: int, seed: int) -> str:

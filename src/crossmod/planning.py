@@ -26,19 +26,9 @@ from crossmod.data.splits import (
 from crossmod.errors import ConfigError
 from crossmod.files import read_json, write_json, write_rows
 from crossmod.hashing import canonical_json
-from crossmod.ingest.index import (
-    ANNOTATION_COLUMNS,
-    REMARK_COLUMNS,
-    SCAN_COLUMNS,
-    SESSION_COLUMNS,
-    Session,
-    annotation_rows,
-    index_study,
-    remark_rows,
-    scan_rows,
-    session_rows,
-)
+from crossmod.ingest.index import Index, Session, index_study
 from crossmod.ingest.names import Remark
+from crossmod.ingest.tables import write_index
 from crossmod.methods import Declaration, declaration
 from crossmod.paths import RunPaths, StudyPaths, raw_scan
 from crossmod.settings import Modality, TaskSettings
@@ -75,9 +65,18 @@ class Plan:
     """What a study will do."""
 
     study: Study
-    sessions: dict[str, Session]
+    index: Index
     split: Split
-    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def sessions(self) -> dict[str, Session]:
+        """Sessions by key, sorted."""
+        return self.index.sessions
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What the index came across and could not use."""
+        return self.index.remarks
 
     @cached_property
     def paths(self) -> StudyPaths:
@@ -174,6 +173,11 @@ class Plan:
         return tuple(key for key, s in self.sessions.items() if wanted & set(s.available))
 
     @cached_property
+    def ingested_sessions(self) -> tuple[str, ...]:
+        """Keys of the sessions that are converted to BIDS; none where scans are used in place."""
+        return () if self.index.in_place else self.used_sessions
+
+    @cached_property
     def primary_model(self) -> str:
         """Model of the primary endpoint: the one named, else the first that is no null."""
         named = self.study.evaluation.primary.model
@@ -260,16 +264,10 @@ def make_plan(study: Study) -> Plan:
     """Index a study's data and bring its tables up to date."""
     paths = StudyPaths(study)
     index = index_study(study)
-    sessions = index.sessions.values()
-    _claim_dataset(study, paths)
-    split = _split(study, sessions, paths.index("split"))
-    plan = Plan(study, index.sessions, split, index.remarks)
-    write_rows(paths.index("scans"), SCAN_COLUMNS, scan_rows(sessions, paths.data))
-    write_rows(paths.index("sessions"), SESSION_COLUMNS, session_rows(sessions))
-    write_rows(
-        paths.index("annotations"), ANNOTATION_COLUMNS, annotation_rows(sessions, paths.data)
-    )
-    write_rows(paths.index("remarks"), REMARK_COLUMNS, remark_rows(plan.remarks))
+    _claim_dataset(study, paths, index.detected.layout)
+    split = _split(study, index.sessions.values(), paths.index("split"))
+    plan = Plan(study, index, split)
+    write_index(index, paths)
     write_rows(paths.index("split"), COLUMNS, split_rows(split))
     write_rows(paths.index("unserved"), UNSERVED_COLUMNS, plan.unserved)
     _ = plan.runs  # a study that cannot be trained is refused here, in one line
@@ -307,11 +305,13 @@ def _earlier_split(study: Study, table: Path, folds: int) -> Split:
     return existing
 
 
-def _claim_dataset(study: Study, paths: StudyPaths) -> None:
+def _claim_dataset(study: Study, paths: StudyPaths, layout: str) -> None:
     """One data set name stands for one folder: derivatives are shared by name."""
     claim = paths.derivatives / "dataset.json"
     content = {"name": study.dataset.name, "data_dir": paths.data.as_posix()}
-    content["layout"] = study.dataset.layout
+    content["layout"] = layout
+    if study.dataset.entities:
+        content["entities"] = canonical_json(study.dataset.model_dump(mode="json")["entities"])
     if study.dataset.manifest is not None:
         content["manifest"] = study.dataset.manifest.as_posix()
     if study.dataset.phantom is not None:

@@ -18,6 +18,7 @@ from crossmod.files import write_json
 # Seconds a job takes on one core where no earlier job of the kind has left a measurement here.
 USUAL_SECONDS = {
     "phantom": 6.0,
+    "ingest": 6.0,
     "preprocess": 25.0,
     "slices": 2.5,
     "train": 20.0,

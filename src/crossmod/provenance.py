@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossmod import __version__
+from crossmod.bids_dataset import dataset_description
 from crossmod.hashing import hash_code, hash_settings
 from crossmod.intensity import ends_in_words
 from crossmod.status import Status
@@ -13,13 +12,7 @@ from crossmod.status import Status
 if TYPE_CHECKING:
     from crossmod.training.checkpoint import LoadedModel
 
-BIDS_VERSION = "1.10.0"
 UNITS = {"CT": "Hounsfield units"}
-
-
-def sidecar_path(image: Path) -> Path:
-    """`x.json` of `x.nii.gz` or `x.nii`."""
-    return image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
 
 
 def cohort_scale(model: LoadedModel) -> tuple[float, float]:
@@ -80,19 +73,9 @@ def _settings_hash(model: LoadedModel) -> str:
     return hash_settings({**content, "training": model.info.get("training", {})})
 
 
-def dataset_description(model: LoadedModel) -> dict[str, Any]:
+def describe_synthetic(model: LoadedModel) -> dict[str, Any]:
     """Description of the derivative; the same for every batch, as batches are made at once."""
     contract = model.contract
-    return {
-        "Name": f"Synthetic {contract.target} from {' and '.join(contract.sources)}",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [
-            {
-                "Name": "crossmod",
-                "Version": __version__,
-                "Description": f"synthesized with the method {model.method}, "
-                f"model file SHA-256 {model.sha256}",
-            }
-        ],
-    }
+    name = f"Synthetic {contract.target} from {' and '.join(contract.sources)}"
+    how = f"synthesized with the method {model.method}, model file SHA-256 {model.sha256}"
+    return dataset_description(name, "derivative", how)

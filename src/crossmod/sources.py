@@ -29,6 +29,8 @@ PLUMBING = {
 }
 STAGES = {
     "phantom": ("crossmod.phantom",),
+    "ingest": ("crossmod.ingest.stage",),
+    "participants": ("crossmod.ingest.dataset",),
     "preprocess": ("crossmod.preprocess.session",),
     "slices": ("crossmod.slices",),
     "train": ("crossmod.training.loop",),

@@ -122,6 +122,7 @@ def benchmark_files(plan: Plan) -> dict[str, tuple[Path, ...]]:
     batches = [f"{run_id}/{b}" for run_id, run in plan.runs.items() for b in run.batches]
     files = {
         "phantom": [shared / "phantom" / f"{s.participant}.tsv" for s in plan.sessions.values()],
+        "ingest": [shared / "ingest" / f"{key}.tsv" for key in plan.ingested_sessions],
         "preprocess": [preprocess / f"{key}.tsv" for key in plan.used_sessions],
         "slices": [slices / f"{key}.tsv" for key in plan.used_sessions],
         "train": [own / "train" / f"{run_id}.tsv" for run_id in plan.runs],

@@ -23,6 +23,7 @@ def index_text(plan: Plan) -> str:
     people = f"{len(participants)} subjects, {len(plan.sessions)} sessions"
     lines = [
         f"{study.study}: {people} in {paths.data}",
+        _layout(plan),
         text_table(["modality", *states], rows),
         f"annotations: {_annotations(plan)}",
         "split: "
@@ -51,6 +52,13 @@ def index_text(plan: Plan) -> str:
     lines += [f"skipped: {model} for {task}: {why}" for (task, model), why in plan.skipped.items()]
     lines.append(f"tables: {paths.index('scans').parent}")
     return "\n".join(lines)
+
+
+def _layout(plan: Plan) -> str:
+    """Which layout was taken, why, and what comes of it."""
+    detected = plan.index.detected
+    use = "used in place" if plan.index.in_place else f"converted to {plan.paths.ingested_root}"
+    return f"layout: {detected.layout}, {use} ({detected.evidence})"
 
 
 def _annotations(plan: Plan) -> str:

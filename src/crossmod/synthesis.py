@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.bids_dataset import sidecar_path
 from crossmod.data.store import Store, context_channels
 from crossmod.delivery import resample_brain
 from crossmod.errors import ContractError, InputError
@@ -19,7 +20,7 @@ from crossmod.io import Image, header_from, read_image, write_image
 from crossmod.methods import declaration
 from crossmod.paths import synthetic_volume
 from crossmod.planes import to_volume
-from crossmod.provenance import cohort_scale, dataset_description, sidecar, sidecar_path
+from crossmod.provenance import cohort_scale, describe_synthetic, sidecar
 from crossmod.settings import Modality
 from crossmod.slices import covered_brain, normalize
 from crossmod.status import Status, describe_outputs, guarded, read_status, write_batch
@@ -118,7 +119,7 @@ def synthesize_batch(
     from crossmod.training.checkpoint import load_model
 
     model = load_model(checkpoint)
-    write_json(output_root / "dataset_description.json", dataset_description(model))
+    write_json(output_root / "dataset_description.json", describe_synthetic(model))
     statuses = []
     for preprocessed, manifest in sessions:
         key = read_status(preprocessed).session

@@ -11,7 +11,7 @@ import yaml
 
 import crossmod
 from crossmod.files import write_json, write_rows
-from crossmod.paths import StudyPaths, synthetic_volume
+from crossmod.paths import IngestedPaths, StudyPaths, synthetic_volume
 from crossmod.status import Status, describe_outputs, write_status
 from tests.conftest import write_scan
 
@@ -92,6 +92,15 @@ def test_results_are_read_from_any_folder(project: Path) -> None:
     assert results.report == project / "results/test/report/index.html"
     with pytest.raises(crossmod.CrossmodError, match="choose one of scores, summary"):
         results.table("sumary")
+
+
+def test_scans_of_a_converted_data_set_are_those_written(project: Path) -> None:
+    paths = IngestedPaths(project / "derivatives/tiny/bids", "sub-1")
+    write_scan(paths.scan("T1w"))
+    outputs = describe_outputs(paths.status, {"T1w": paths.scan("T1w")})
+    write_status(paths.status, Status("ingest", "sub-1", outputs=outputs))
+    results = crossmod.open_study(project / "study.yaml", project)
+    assert results.scans("sub-1") == {"T1w": paths.scan("T1w")}
 
 
 def test_models_are_those_that_were_trained(project: Path) -> None:

@@ -30,7 +30,7 @@ def experiment_with(**other: str) -> dict:
 
 def test_a_minimal_study_has_good_defaults() -> None:
     study = parse_study(MINIMAL, "x")
-    assert study.dataset.layout == "bids"
+    assert study.dataset.layout == "auto"
     assert study.seeds == (0,)
     assert study.preprocess.modalities == MODALITIES
 

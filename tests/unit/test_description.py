@@ -100,6 +100,16 @@ def test_counts_subjects_by_role(plan: Any) -> None:
     assert "no person was scanned" in text
 
 
+def test_says_what_layout_was_converted(tmp_path, study_of) -> None:
+    for number in range(8):
+        for kind in ("t1", "t2", "flair"):
+            path = tmp_path / f"raw/BraTS2021_{number:05d}_{kind}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"x")
+    text = description_text(make_plan(study_of(tmp_path / "raw")))
+    assert "converted to BIDS from the layout brats" in " ".join(text.split())
+
+
 def test_every_method_has_words_and_a_source(plan: Any) -> None:
     names = method_names()
     assert len(names) >= 5

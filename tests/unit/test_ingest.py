@@ -2,8 +2,9 @@ import pytest
 
 from crossmod.config import Study
 from crossmod.errors import InputError
-from crossmod.ingest.index import Session, annotation_rows, index_study, scan_rows
-from crossmod.ingest.names import annotation_of, modality_of, why_no_scan
+from crossmod.ingest.index import Session, index_study
+from crossmod.ingest.names import Source, annotation_of, modality_of, why_no_scan
+from crossmod.ingest.tables import annotation_rows, scan_rows
 
 THREE = ["T1w", "T2w", "FLAIR"]
 
@@ -67,7 +68,7 @@ def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None
     mask.parent.mkdir(parents=True)
     mask.write_bytes(b"x")
     sessions = sessions_of(study_of(root))
-    assert [s.annotations for s in sessions] == [(("brain", mask),), (("brain", mask),)]
+    assert [s.annotations for s in sessions] == [(("brain", Source(mask)),)] * 2
 
 
 def test_manifest_of_any_names(bids, study_of) -> None:
@@ -154,7 +155,7 @@ def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:
     with pytest.raises(InputError, match="file: is no folder"):
         index_study(study_of(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no scans"):
+    with pytest.raises(InputError, match="has no layout that is known"):
         index_study(study_of(tmp_path / "empty"))
 
 

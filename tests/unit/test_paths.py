@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from crossmod.api import INDEX_TABLES
 from crossmod.errors import InputError
 from crossmod.paths import StudyPaths, raw_scan, session_key, split_key, synthetic_volume
 from crossmod.study_file import parse_study
@@ -28,9 +29,15 @@ def paths() -> StudyPaths:
 def all_outputs(paths: StudyPaths) -> list[Path]:
     preprocessed = paths.preprocessed("sub-01_ses-2")
     run = paths.run(paths.run_id("T1w-to-FLAIR", "unet", 0, 3))
-    tables = ("scans", "sessions", "annotations", "remarks", "split", "unserved")
+    ingested = paths.ingested("sub-01_ses-2")
     return [
         paths.derivatives / "dataset.json",
+        ingested.status,
+        ingested.scan("T1ce"),
+        ingested.annotation("lesion", 1, labeled=True),
+        ingested.annotation("lesion", 1, labeled=False),
+        ingested.annotation("brain", 1, labeled=False),
+        ingested.root / "participants.tsv",
         preprocessed.status,
         preprocessed.volume("T1ce", "T1w"),
         preprocessed.brain_mask("T1w"),
@@ -39,7 +46,7 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         preprocessed.transform("FLAIR", "T1w"),
         preprocessed.figure,
         paths.slices("sub-01_ses-2"),
-        *(paths.index(table) for table in tables),
+        *(paths.index(table) for table in INDEX_TABLES),
         run.checkpoint,
         run.curve,
         run.resume,
@@ -72,7 +79,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 32
+    assert len(lines) == len(outputs) == 41
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:

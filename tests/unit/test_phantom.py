@@ -140,7 +140,7 @@ def test_bids_reader_finds_scans_and_lesions_but_no_brain_mask(heads):
 
 def test_dataset_description(heads, tmp_path):
     content = json.loads((heads / "dataset_description.json").read_text())
-    assert content["GeneratedBy"][0]["Name"] == "crossmod phantom"
+    assert content["Name"] == "crossmod phantom"
     write_dataset(COARSE, tmp_path)
     for file in (p for p in tmp_path.rglob("*") if p.is_file()):
         assert file.read_bytes() == (heads / file.relative_to(tmp_path)).read_bytes()

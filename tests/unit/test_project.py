@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+GENERATORS = ["make_envs.py", "make_malformed_page.py", "make_reference.py"]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
@@ -49,10 +50,10 @@ def test_pre_commit_runs_the_gates_that_these_tests_run() -> None:
     assert programs == {f".venv/bin/{gate}" for gate in gates}
     assert all((Path(sys.executable).parent / gate).is_file() for gate in gates)
     scripts = re.findall(r"workflow/\w+\.py", "".join(h["entry"] for h in repository["hooks"]))
-    assert sorted(scripts) == ["workflow/make_envs.py", "workflow/make_reference.py"]
+    assert sorted(scripts) == [f"workflow/{name}" for name in GENERATORS]
 
 
-@pytest.mark.parametrize("script", ["make_envs.py", "make_reference.py"])
+@pytest.mark.parametrize("script", GENERATORS)
 def test_generated_files_are_up_to_date(script: str) -> None:
     command = [sys.executable, str(ROOT / "workflow" / script), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -17,6 +17,7 @@ def add_commands(commands: Commands) -> None:
     """Add these sub-commands."""
     commands.group("data")
     _add_phantom(commands)
+    _add_ingest(commands)
     _add_preprocess(commands)
     _add_slices(commands)
 
@@ -36,6 +37,26 @@ def _add_phantom(commands: Commands) -> None:
     )
 
 
+def _add_ingest(commands: Commands) -> None:
+    text = "convert the scans of one session to BIDS, or list the participants converted"
+    details = (
+        "example: crossmod ingest --session sub-01 --output-dir derivatives/mine/bids \\\n"
+        '           --sources \'{"scans": {"T1w": {"path": "t1.mha"}}}\''
+    )
+    parser = commands.add("ingest", _ingest, text, details)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--session", metavar="KEY", help="its name: sub-01 or sub-01_ses-2")
+    which.add_argument(
+        "--participants", type=Path, metavar="TABLE", help="what is known of all participants"
+    )
+    parser.add_argument(
+        "--sources", type=parse_json, default={}, metavar="JSON", help="files of the session"
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, required=True, metavar="FOLDER", help="BIDS data set to write"
+    )
+
+
 def _add_preprocess(commands: Commands) -> None:
     text = "align, correct and brain-extract the scans of one session"
     details = (
@@ -46,11 +67,15 @@ def _add_preprocess(commands: Commands) -> None:
     parser.add_argument(
         "--session", required=True, metavar="KEY", help="its name: sub-01 or sub-01_ses-2"
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--ingested", type=Path, metavar="STATUS", help="status file that `crossmod ingest` wrote"
+    )
+    which.add_argument(
         "--scan",
         type=_scan,
         action="append",
-        required=True,
+        default=[],
         metavar="MODALITY=FILE",
         help=f"a scan; once for each. Modalities: {', '.join(MODALITIES)}",
     )
@@ -112,20 +137,40 @@ def _phantom(arguments: Arguments) -> None:
             generate_subject(settings, participant, arguments.output_dir)
 
 
+def _ingest(arguments: Arguments) -> None:
+    from crossmod.ingest.dataset import write_data_set
+    from crossmod.ingest.request import Request
+    from crossmod.ingest.stage import ingest_session
+    from crossmod.paths import IngestedPaths
+
+    if arguments.participants:
+        path = write_data_set(arguments.output_dir, arguments.participants)
+        log.info("wrote %s", path)
+        return
+    request = Request.from_json(arguments.sources)
+    paths = IngestedPaths(arguments.output_dir, arguments.session)
+    with stage(f"{arguments.session}: {', '.join(request.scans)}", paths.status):
+        ingest_session(paths, request)
+
+
 def _preprocess(arguments: Arguments) -> None:
     from crossmod.config import PreprocessSettings
     from crossmod.paths import PreprocessedPaths
+    from crossmod.preprocess.ingested import run_ingested
     from crossmod.preprocess.session import Annotations, run
 
     settings = settings_of(PreprocessSettings, arguments.settings, "--settings")
     paths = PreprocessedPaths(arguments.output_dir, arguments.session)
     annotations = Annotations(tuple(arguments.brain_mask), tuple(arguments.lesion))
     scans = dict(arguments.scan)
-    for path in scans.values():
+    for path in (*scans.values(), *([arguments.ingested] if arguments.ingested else ())):
         if not path.exists():
             raise InputError(path, "does not exist", "check the path")
-    with stage(f"{arguments.session}: {', '.join(scans)}", paths.status):
-        status = run(paths, scans, annotations, settings)
+    with stage(f"{arguments.session}: {', '.join(scans) or arguments.ingested}", paths.status):
+        if arguments.ingested:
+            status = run_ingested(paths, arguments.ingested, settings)
+        else:
+            status = run(paths, scans, annotations, settings)
         for note in status.details.get("notes", ()):
             log.warning("%s: %s", arguments.session, note)
 

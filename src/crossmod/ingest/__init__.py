@@ -1,5 +1,6 @@
-"""Finding the scans of a data set: one reader per layout.
+"""From data sets of any layout to scans that crossmod can use.
 
-A reader gives `Found`: participants, scans and annotations by path, nothing read but names. The
-readers share their rules for names through `names.py`.
+One reader per layout gives `Found`: participants, scans and annotations by path, nothing read but
+names (`names.py` and `folders.py` hold what they share, `detect.py` chooses). `index.py` and
+`tables.py` make the index of a study of it; `stage.py` converts one session to BIDS.
 """

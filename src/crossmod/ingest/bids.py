@@ -4,19 +4,43 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
-from crossmod.ingest.names import Found, Remark, annotation_of, modality_of, why_no_scan
+from crossmod.ingest.entities import Wanted, choose
+from crossmod.ingest.folders import check_folder
+from crossmod.ingest.names import (
+    Found,
+    Remark,
+    Source,
+    annotation_of,
+    modality_of,
+    stem,
+    why_no_scan,
+)
 from crossmod.paths import session_key, split_key
 
 FOLDERS = ("anat", "ct", "pet")
+EXAMPLE = "sub-01/anat/sub-01_T1w.nii.gz"
 LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
 
 
-def find(root: Path) -> Found:
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether a file lies where BIDS puts a subject's scans, whatever its name."""
+    *folders, _ = path.relative_to(root).parts
+    if len(folders) == 3 and folders[1].startswith("ses-"):
+        folders.pop(1)
+    return len(folders) == 2 and folders[0].startswith("sub-") and folders[1] in FOLDERS
+
+
+def matches(path: Path, root: Path) -> bool:
+    """Whether a file is named as BIDS names a scan."""
+    return is_inside(path, root) and path.name.startswith("sub-") and stem(path.name) is not None
+
+
+def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
     """Find scans by name; nothing is opened but participants.tsv.
 
     Folders such as `sub-01_old` are no subjects; they, images that are no scans and subjects
@@ -25,27 +49,34 @@ def find(root: Path) -> Found:
     Parameters
     ----------
     root : path
-        Folder that holds `sub-*` folders.
+        Folder that holds `sub-*` folders: raw scans, or a derivative such as fMRIPrep's.
+    entities : mapping of entity to value or values, optional
+        What names must have; of several values the first that a session has, None for names
+        without the entity.
 
     Raises
     ------
     InputError
-        If the folder does not exist or holds no subject.
+        If the folder does not exist, holds no subject, or no scan has one of `entities`.
     """
-    if not root.is_dir():
-        problem = "is no folder" if root.exists() else "does not exist"
-        raise InputError(root, problem, "set data_dir to the folder of the raw data")
+    check_folder(root)
     found = Found(participants=_participants(root))
     for participant, session, path in _files(root):
         modality = modality_of(path.name)
         if modality is not None:
             key = session_key(participant, session)
-            found.scans.setdefault((key, modality), []).append(path)
+            found.scans.setdefault((key, modality), []).append(Source(path))
             found.participants.setdefault(participant, {})
+        elif kind := annotation_of(path.name):
+            key = session_key(participant, session)
+            found.annotations.append((key, kind, Source(path)))
         elif why := why_no_scan(path.name):
             found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), why))
+    if found.scans and entities:
+        choose(found, root, entities)
     if not found.scans:
-        problem = "holds no scans named like sub-01/anat/sub-01_T1w.nii.gz"
+        problem = f"holds no scans named like {EXAMPLE}"
+        problem += " with these dataset.entities" if entities else ""
         raise InputError(root, problem, "check data_dir and dataset.layout")
     _annotations(root, found)
     found.remarks += _without_scans(root, found)
@@ -70,7 +101,8 @@ def _without_scans(root: Path, found: Found) -> list[Remark]:
             remarks.append(Remark(name, name, text))
         elif name not in with_scans:
             remarks.append(Remark(name, name, "no scan in the folder"))
-    listed = [name for name in found.participants if name not in (*with_scans, *folders)]
+    placed = with_scans.union(folders)
+    listed = [name for name in found.participants if name not in placed]
     return remarks + [
         Remark(name, "", "in participants.tsv, but without a folder") for name in listed
     ]
@@ -90,7 +122,7 @@ def _annotations(root: Path, found: Found) -> None:
             if kind is None:
                 continue
             keys = [session_key(participant, session)] if session else sessions.get(participant, ())
-            found.annotations += [(key, kind, path) for key in sorted(keys)]
+            found.annotations += [(key, kind, Source(path)) for key in sorted(keys)]
 
 
 def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:

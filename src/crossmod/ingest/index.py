@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from crossmod.config import Study
 from crossmod.errors import InputError
 from crossmod.ingest import bids, manifest
-from crossmod.ingest.names import Found, Remark
+from crossmod.ingest.detect import READERS, Detected, detect
+from crossmod.ingest.entities import difference
+from crossmod.ingest.names import Found, Kind, Remark, Source
+from crossmod.ingest.request import Request
 from crossmod.paths import StudyPaths, raw_scan, split_key
 from crossmod.settings import MODALITIES, Modality
 
 ScanStatus = Literal["present", "missing", "excluded"]
 SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
-SESSION_COLUMNS = ("participant_id", "session_key", "group", "status", "reason")
-REMARK_COLUMNS = ("participant_id", "path", "remark")
-ANNOTATION_COLUMNS = ("session_key", "kind", "status", "reason", "path")
+IN_PLACE = ("bids", "phantom")
+"""Layouts whose scans are used where they lie; others are converted to BIDS first."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,19 @@ class Scan:
     modality: Modality
     status: ScanStatus
     reason: str = ""
-    path: Path | None = None
+    source: Source | None = None
+    rivals: tuple[Source, ...] = ()
+    """Files that all claim to be this scan, so that none is used."""
+
+    @property
+    def claims(self) -> tuple[Source, ...]:
+        """Every file that claims to be this scan."""
+        return (self.source,) if self.source else self.rivals
+
+    @property
+    def path(self) -> Path | None:
+        """File of the scan, if there is one."""
+        return self.source.path if self.source else None
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,10 @@ class Session:
     group: str
     excluded: str
     scans: dict[Modality, Scan]
-    annotations: tuple[tuple[str, Path], ...]
-    unusable: tuple[tuple[str, Path, str], ...] = ()
+    annotations: tuple[tuple[Kind, Source], ...]
+    unusable: tuple[tuple[Kind, Source, str], ...] = ()
+    others: dict[Modality, Scan] = field(default_factory=dict)
+    """Scans of modalities that the study does not process."""
 
     @property
     def participant(self) -> str:
@@ -61,6 +76,13 @@ class Session:
         assert path is not None, f"{self.key} has no {modality}"
         return path
 
+    @property
+    def request(self) -> Request:
+        """What to convert of it: also what this study does not process, for others that do."""
+        scans = {**self.scans, **self.others}
+        usable = {m: s.source for m, s in scans.items() if s.status == "present" and s.source}
+        return Request({m: usable[m] for m in MODALITIES if m in usable}, self.annotations)
+
 
 @dataclass(frozen=True)
 class Index:
@@ -68,6 +90,13 @@ class Index:
 
     sessions: dict[str, Session]
     remarks: tuple[Remark, ...]
+    detected: Detected
+    participants: dict[str, dict[str, str]]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether scans are used where they lie."""
+        return self.detected.layout in IN_PLACE
 
 
 def index_study(study: Study) -> Index:
@@ -81,38 +110,50 @@ def index_study(study: Study) -> Index:
         If the data folder cannot be used, one file serves two participants, or a configured
         name does not exist.
     """
-    found = find(study)
+    detected, found = find(study)
     _refuse_shared_files(found)
+    planned = detected.layout == "phantom"
     wanted = _wanted(study, found)
+    annotations: dict[str, list[tuple[Kind, Source]]] = {}
+    for key, kind, source in found.annotations:
+        annotations.setdefault(key, []).append((kind, source))
     sessions = []
     for key in sorted({key for key, _ in found.scans}):
         participant, _ = split_key(key)
         if study.dataset.include is not None and participant not in study.dataset.include:
             continue
-        scans = {m: _scan(key, m, found, study.dataset.layout == "phantom") for m in wanted}
+        scans = {m: _scan(key, m, found, planned) for m in wanted}
+        unasked = [m for m in MODALITIES if m not in wanted and (key, m) in found.scans]
+        others = {m: _scan(key, m, found, planned) for m in unasked}
         reason = study.dataset.exclude.get(key) or study.dataset.exclude.get(participant, "")
         group = found.participants[participant].get(study.split.stratify or "", "")
-        notes = [(kind, path) for k, kind, path in found.annotations if k == key]
-        faults = {} if study.dataset.layout == "phantom" else {p: _fault(p) for _, p in notes}
-        usable = tuple((kind, path) for kind, path in notes if not faults.get(path))
-        bad = tuple((kind, path, faults[path]) for kind, path in notes if faults.get(path))
-        sessions.append(Session(key, group, reason, scans, usable, bad))
+        notes = annotations.get(key, [])
+        faults = {} if planned else {source: _fault(source.path) for _, source in notes}
+        usable = tuple((kind, source) for kind, source in notes if not faults.get(source))
+        bad = tuple((kind, s, faults[s]) for kind, s in notes if faults.get(s))
+        sessions.append(Session(key, group, reason, scans, usable, bad, others))
     _check_names(study, {session.key for session in sessions})
     _check_stratum(study, found)
     people = study.dataset.include
     remarks = [r for r in found.remarks if people is None or r.participant in people]
-    return Index({session.key: session for session in sessions}, tuple(remarks))
+    by_key = {session.key: session for session in sessions}
+    return Index(by_key, tuple(remarks), detected, found.participants)
 
 
-def find(study: Study) -> Found:
-    """What the reader of the study's layout finds."""
-    paths = StudyPaths(study)
-    if study.dataset.layout == "phantom":
-        return _planned_phantom(study, paths.data)
-    if study.dataset.layout == "manifest":
-        assert study.dataset.manifest is not None
-        return manifest.find(paths.data, study.dataset.manifest)
-    return bids.find(paths.data)
+def find(study: Study) -> tuple[Detected, Found]:
+    """The layout of a study's data folder, and what its reader finds there."""
+    root, dataset = StudyPaths(study).data, study.dataset
+    if dataset.layout == "phantom":
+        return Detected("phantom"), _planned_phantom(study, root)
+    if dataset.manifest is not None and dataset.layout in ("auto", "manifest"):
+        return Detected("manifest"), manifest.find(root, dataset.manifest)
+    detected = detect(root) if dataset.layout == "auto" else Detected(dataset.layout)
+    if detected.layout == "bids":
+        return detected, bids.find(root, dataset.entities)
+    if dataset.entities:
+        problem = f"is for BIDS folders, {root} has the layout {detected.layout}"
+        raise InputError("dataset.entities", problem, "remove the key")
+    return detected, READERS[detected.layout].find(root)
 
 
 def _planned_phantom(study: Study, root: Path) -> Found:
@@ -125,10 +166,10 @@ def _planned_phantom(study: Study, root: Path) -> Found:
         found.participants[subject.participant] = {"group": subject.group}
         for modality in subject.modalities:
             path = root / raw_scan(subject.participant, modality)
-            found.scans[subject.participant, modality] = [path]
+            found.scans[subject.participant, modality] = [Source(path)]
         if subject.has_lesion:
             path = root / lesion_file(subject.participant)
-            found.annotations.append((subject.participant, "lesion", path))
+            found.annotations.append((subject.participant, "lesion", Source(path)))
     return found
 
 
@@ -139,16 +180,21 @@ def _wanted(study: Study, found: Found) -> list[Modality]:
 
 
 def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
-    paths = found.scans.get((key, modality), [])
-    if not paths:
+    sources = found.scans.get((key, modality), [])
+    if not sources:
         return Scan(key, modality, "missing", "no file")
-    if len(paths) > 1:
-        names = ", ".join(path.name for path in paths)
-        reason = f"{len(paths)} files claim to be {modality}: {names}"
-        return Scan(key, modality, "excluded", reason)
-    (path,) = paths
-    fault = "" if planned else _fault(path)
-    return Scan(key, modality, "excluded" if fault else "present", fault, path)
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources)
+        what = "files" if sources[0].series is None else "series"
+        reason = f"{len(sources)} {what} claim to be {modality}: {names}"
+        if differ := difference(sources):
+            reason += f"; they differ in {differ}, choose with dataset.entities"
+        elif what == "series":
+            reason += "; choose one with a table (layout manifest, column series)"
+        return Scan(key, modality, "excluded", reason, rivals=tuple(sources))
+    (source,) = sources
+    fault = "" if planned else _fault(source.path)
+    return Scan(key, modality, "excluded" if fault else "present", fault, source)
 
 
 def _fault(path: Path) -> str:
@@ -161,14 +207,15 @@ def _fault(path: Path) -> str:
 
 def _refuse_shared_files(found: Found) -> None:
     """One file in two places would put a brain into train and test, or a target into its input."""
-    owners: dict[Path, str] = {}
-    for (key, modality), paths in found.scans.items():
-        for path in paths:
+    owners: dict[tuple[Path, int | None, str | None], str] = {}
+    for (key, modality), sources in found.scans.items():
+        for source in sources:
             place = f"{key} {modality}"
-            owner = owners.setdefault(path.resolve(), place)
+            content = (source.path.resolve(), source.volume, source.series)
+            owner = owners.setdefault(content, place)
             if owner != place:
                 problem = f"is given as {owner} and as {place}"
-                raise InputError(path, problem, "keep one of the two: results would leak")
+                raise InputError(source.path, problem, "keep one of the two: results would leak")
 
 
 def _check_stratum(study: Study, found: Found) -> None:
@@ -191,65 +238,3 @@ def _check_names(study: Study, keys: set[str]) -> None:
         if unknown:
             problem = f"names {unknown[0]}, which the data set does not have"
             raise InputError(where, problem, "check the spelling (sub-01 or sub-01_ses-2)")
-
-
-def scan_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
-    """Rows of scans.tsv; paths are relative to the data folder where they lie in it."""
-    return [
-        {
-            "participant_id": session.participant,
-            "session_key": session.key,
-            "modality": modality,
-            "status": "excluded" if session.excluded and scan.path else scan.status,
-            "reason": session.excluded or scan.reason,
-            "path": _relative(scan.path, root),
-        }
-        for session in sessions
-        for modality, scan in session.scans.items()
-    ]
-
-
-def remark_rows(remarks: Iterable[Remark]) -> list[dict[str, str]]:
-    """Rows of remarks.tsv."""
-    return [
-        {"participant_id": remark.participant, "path": remark.path, "remark": remark.text}
-        for remark in remarks
-    ]
-
-
-def session_rows(sessions: Iterable[Session]) -> list[dict[str, str]]:
-    """Rows of sessions.tsv."""
-    return [
-        {
-            "participant_id": session.participant,
-            "session_key": session.key,
-            "group": session.group,
-            "status": "present" if session.available else "excluded",
-            "reason": session.excluded or ("" if session.available else "no usable scan"),
-        }
-        for session in sessions
-    ]
-
-
-def annotation_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
-    """Rows of annotations.tsv."""
-    return [
-        {
-            "session_key": session.key,
-            "kind": kind,
-            "status": "excluded" if reason else "present",
-            "reason": reason,
-            "path": _relative(path, root),
-        }
-        for session in sessions
-        for kind, path, reason in (
-            *((kind, path, "") for kind, path in session.annotations),
-            *session.unusable,
-        )
-    ]
-
-
-def _relative(path: Path | None, root: Path) -> str:
-    if path is None:
-        return ""
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

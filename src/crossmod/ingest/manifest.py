@@ -7,11 +7,14 @@ from typing import cast
 
 from crossmod.errors import InputError
 from crossmod.files import read_rows
-from crossmod.ingest.names import Found, Kind
+from crossmod.ingest.dicom import reader as dicom
+from crossmod.ingest.labels import CONVENTIONS
+from crossmod.ingest.names import Found, Kind, Source, stem
 from crossmod.paths import session_key
 from crossmod.settings import MODALITIES, Modality
 
 COLUMNS = ("participant_id", "modality", "path")
+OPTIONAL = ("session_id", "volume", "labels", "series")
 ANNOTATIONS = ("brain", "lesion")
 
 
@@ -23,8 +26,10 @@ def find(root: Path, manifest: Path) -> Found:
     root : path
         Folder that relative paths start from.
     manifest : path
-        Table with the columns participant_id, modality, path and, if wanted, session_id and
-        others that describe the participant. `modality` is a modality, `brain` (a brain mask) or
+        Table with the columns participant_id, modality, path and, if wanted, session_id, volume
+        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`),
+        series (its number, where `path` is a folder of several DICOM series) and others that
+        describe the participant. `modality` is a modality, `brain` (a brain mask) or
         `lesion` (a label map).
 
     Raises
@@ -42,13 +47,14 @@ def find(root: Path, manifest: Path) -> Found:
         )
         file = Path(row["path"])
         file = file if file.is_absolute() else root / file
-        details = {k: v for k, v in row.items() if k not in (*COLUMNS, "session_id")}
+        source = _source(row, file, path, number)
+        details = {k: v for k, v in row.items() if k not in (*COLUMNS, *OPTIONAL)}
         found.participants.setdefault(participant, {}).update(details)
         if row["modality"] in MODALITIES:
             modality = cast(Modality, row["modality"])
-            found.scans.setdefault((key, modality), []).append(file)
+            found.scans.setdefault((key, modality), []).append(source)
         elif row["modality"] in ANNOTATIONS:
-            found.annotations.append((key, cast(Kind, row["modality"]), file))
+            found.annotations.append((key, cast(Kind, row["modality"]), source))
         else:
             problem = f"line {number} has the unknown modality {row['modality']!r}"
             known = ", ".join((*MODALITIES, *ANNOTATIONS))
@@ -56,6 +62,26 @@ def find(root: Path, manifest: Path) -> Found:
     if not found.scans:
         raise InputError(path, "lists no scan", "add a row per scan")
     return found
+
+
+def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source:
+    """Where a row's scan lies; a JSON file of the same name beside it describes it."""
+    if file.is_dir():
+        return dicom.source_in(file, row.get("series", ""))
+    volume, labels = row.get("volume", ""), row.get("labels", "")
+    if volume and not (volume.isascii() and volume.isdecimal()):
+        problem = f"line {number} has the volume {volume!r}"
+        raise InputError(table, problem, "write its place in the 4-D file, from 0")
+    if labels and labels not in CONVENTIONS:
+        problem = f"line {number} has the unknown labels {labels!r}"
+        raise InputError(table, problem, f"use one of {', '.join(CONVENTIONS)}")
+    sidecar = file.with_name(f"{stem(file.name) or file.stem}.json")
+    return Source(
+        file,
+        volume=int(volume) if volume else None,
+        labels=labels or None,
+        sidecar=sidecar if sidecar.is_file() else None,
+    )
 
 
 def _labelled(value: str, prefix: str, path: Path, number: int) -> str:

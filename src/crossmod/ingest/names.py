@@ -1,4 +1,4 @@
-"""What BIDS file names mean: entities, modalities, annotations."""
+"""What readers share: where a scan comes from, what was found, what BIDS file names mean."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 from crossmod.settings import Modality
 
 Kind = Literal["brain", "lesion"]
+"""Kind of annotation: a brain mask, or a map of lesions."""
 
 _SUFFIXES: dict[str, Modality] = {
     "T1w": "T1w",
@@ -20,12 +21,54 @@ _SUFFIXES: dict[str, Modality] = {
     "CT": "CT",
     "pet": "PET",
 }
-_LESION = re.compile(r"_label-(lesions?|tumou?rs?)(_|$)", re.IGNORECASE)
-_BRAIN = re.compile(r"_desc-brain(_|$)")
+# BIDS gives masks a label, label maps (dseg) a description.
+_LESION = re.compile(r"_(label|desc)-(lesions?|tumou?rs?)\d*(_|$)", re.IGNORECASE)
+_BRAIN = re.compile(r"_desc-brain\d*(_|$)")
 
 
 # Endings of images, in any case; what else lies beside scans are sidecars.
-_IMAGES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".nrrd", ".mha", ".dcm")
+_IMAGES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".nrrd", ".mha", ".mhd", ".dcm")
+# Header file to the endings that its voxels may have.
+_PAIRS = {".hdr": (".img",), ".img": (".hdr",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw",)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one volume comes from.
+
+    Attributes
+    ----------
+    path : path
+        File of any format that `crossmod.io` reads; of a DICOM series the record of headers.
+    volume : int or None
+        Which volume of a 4-D file, from 0.
+    series : str or None
+        Which series of the record.
+    labels : str or None
+        Convention of a label map, a key of `crossmod.ingest.labels.CONVENTIONS`.
+    sidecar : path or None
+        JSON file that describes the scan.
+    """
+
+    path: Path
+    volume: int | None = None
+    series: str | None = None
+    labels: str | None = None
+    sidecar: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """File name, and which volume of it; of a DICOM series no name, which may be a person's."""
+        if self.series is not None:
+            return f"series {self.series}"
+        return self.path.name if self.volume is None else f"{self.path.name} volume {self.volume}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that decides the volume: the two of a pair, the sidecar."""
+        pair = [self.path.with_suffix(ending) for ending in _PAIRS.get(self.path.suffix, ())]
+        pair = [path for path in pair if path.is_file()]
+        return (self.path, *pair, *((self.sidecar,) if self.sidecar else ()))
 
 
 @dataclass(frozen=True)
@@ -55,17 +98,17 @@ class Found:
     ----------
     participants : dict of str to dict
         Participant to the row of participants.tsv (possibly empty).
-    scans : dict of (session key, modality) to list of path
-        More than one path means that the name is ambiguous.
-    annotations : list of (session key, kind, path)
+    scans : dict of (session key, modality) to list of Source
+        More than one means that the name is ambiguous.
+    annotations : list of (session key, kind, Source)
         Brain masks and lesion labels made by others.
     remarks : list of Remark
         What looks like a scan or a participant, and is none to the reader.
     """
 
     participants: dict[str, dict[str, str]] = field(default_factory=dict)
-    scans: dict[tuple[str, Modality], list[Path]] = field(default_factory=dict)
-    annotations: list[tuple[str, Kind, Path]] = field(default_factory=list)
+    scans: dict[tuple[str, Modality], list[Source]] = field(default_factory=dict)
+    annotations: list[tuple[str, Kind, Source]] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
 
@@ -75,6 +118,17 @@ def stem(name: str) -> str | None:
         if name.endswith(suffix):
             return name[: -len(suffix)]
     return None
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """Entities of a BIDS name: `{"sub": "01", "run": "1"}`; numbers without leading zeros."""
+    pairs = (part.split("-", 1) for part in (stem(name) or "").split("_") if "-" in part)
+    return {key: plain_number(value) for key, value in pairs}
+
+
+def plain_number(value: str) -> str:
+    """`1` for `01`, anything else as it is."""
+    return str(int(value)) if value.isdecimal() else value
 
 
 def modality_of(name: str) -> Modality | None:
@@ -89,9 +143,14 @@ def modality_of(name: str) -> Modality | None:
     return modality
 
 
+def looks_like_image(name: str) -> bool:
+    """Whether a file is an image by its ending, in any case."""
+    return name.lower().endswith(_IMAGES)
+
+
 def why_no_scan(name: str) -> str | None:
     """Why a file without a modality is not used; None if it does not look like a scan."""
-    if not name.lower().endswith(_IMAGES):
+    if not looks_like_image(name):
         return None
     base = stem(name)
     if base is None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from crossmod import __version__
+from crossmod.bids_dataset import dataset_description
 from crossmod.config import PhantomSettings
 from crossmod.files import write_json, write_rows, write_text
 from crossmod.hashing import hash_settings
 from crossmod.phantom.roster import TRUTH, plan
 from crossmod.phantom.tissues import LESION_LABELS, Tissue
 
-BIDS_VERSION = "1.10.0"
 COLUMNS = ("participant_id", "group", "age", "sex")
 README = """\
 # crossmod phantom
@@ -50,27 +50,13 @@ def write_dataset(settings: PhantomSettings, root: Path) -> None:
     Files that are there already with the same content are left alone, so that jobs on several
     subjects may call this side by side.
     """
-    maker = {"Name": "crossmod phantom", "Version": __version__}
-    write_json(
-        root / "dataset_description.json",
-        {
-            "Name": "crossmod phantom",
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "raw",
-            "License": "CC0",
-            "GeneratedBy": [maker],
-            "ReferencesAndLinks": ["https://doi.org/10.1016/j.neuroimage.2010.07.033"],
-        },
+    origin = "https://doi.org/10.1016/j.neuroimage.2010.07.033"
+    description = dataset_description(
+        "crossmod phantom", License="CC0", ReferencesAndLinks=[origin]
     )
-    write_json(
-        root / TRUTH / "dataset_description.json",
-        {
-            "Name": "crossmod phantom: truth",
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            "GeneratedBy": [maker],
-        },
-    )
+    write_json(root / "dataset_description.json", description)
+    truth = dataset_description("crossmod phantom: truth", "derivative")
+    write_json(root / TRUTH / "dataset_description.json", truth)
     write_rows(root / "participants.tsv", COLUMNS, _participants(settings))
     write_json(root / "participants.json", PARTICIPANTS)
     text = README.format(

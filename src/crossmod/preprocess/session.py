@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod import __version__
+from crossmod.bids_dataset import dataset_description
 from crossmod.config import PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.files import write_json
@@ -93,23 +94,28 @@ def run(
     scans: dict[Modality, Path],
     annotations: Annotations,
     settings: PreprocessSettings,
+    notes: Iterable[str] = (),
 ) -> Status:
-    """Preprocess one session and write its status file, also when the input is at fault."""
+    """Preprocess one session and write its status file, also when the input is at fault.
+
+    `notes` tells what was left out before; they come first in the status.
+    """
     _clean(paths)
-    write_json(
-        paths.root / "dataset_description.json",
-        {
-            "Name": "crossmod preprocessed scans",
-            "BIDSVersion": "1.10.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [{"Name": "crossmod", "Version": __version__}],
-        },
-    )
+    description = dataset_description("crossmod preprocessed scans", "derivative")
+    write_json(paths.root / "dataset_description.json", description)
     status = guarded(
         STAGE, paths.key, lambda: preprocess_session(paths, scans, annotations, settings)
     )
     if not status.ok:
-        _clean(paths)
+        return write_failed(paths, status)
+    status.details["notes"] = [*notes, *status.details["notes"]]
+    write_status(paths.status, status)
+    return status
+
+
+def write_failed(paths: PreprocessedPaths, status: Status) -> Status:
+    """Write the status of a session that is left out, and nothing else of it."""
+    _clean(paths)
     write_status(paths.status, status)
     return status
 
@@ -186,6 +192,7 @@ def _read(session: _Session, annotations: Annotations) -> None:
             "affine": image.affine.tolist(),
             "header": describe_header(image),
         }
+        session.notes += [f"{modality} {remark}" for remark in image.remarks]
         session.notes += quality.remarks(modality, image.data)
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))

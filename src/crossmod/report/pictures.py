@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.io import read_header, read_image
+from crossmod.io import read_image, read_section
 from crossmod.report.figures import Picture, data_uri, endpoint_values
 from crossmod.report.inputs import Made, StudyFiles, Task
 from crossmod.report.tables import metric_of
@@ -258,11 +258,8 @@ class _Subject:
         return int(self.brain.sum(axis=(0, 1)).argmax()), "most brain"
 
     def _section(self, path: object) -> Slice:
-        """The slice of a volume, cropped; the rest of the file is not converted."""
-        volume = read_header(str(path))
-        plane = np.asarray(volume.dataobj[:, :, self.place], dtype=np.float32)
-        plane = plane.reshape(plane.shape[:2])
-        return np.nan_to_num(plane[self.box])
+        """The slice of a volume, cropped; what is behind it is not read."""
+        return read_section(str(path), self.place)[self.box]
 
     def _normalized(self, modality: str) -> Slice | None:
         if modality not in self.status.outputs:

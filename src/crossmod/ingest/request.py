@@ -1,0 +1,89 @@
+"""What the job on one session is asked to convert, as JSON on its command line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from crossmod.errors import InputError
+from crossmod.ingest.names import Kind, Source
+from crossmod.settings import MODALITIES, Modality
+
+
+@dataclass(frozen=True)
+class Request:
+    """Sources of one session.
+
+    Attributes
+    ----------
+    scans : dict of modality to Source
+        One source per modality.
+    annotations : tuple of (kind, Source)
+        Brain masks and lesion maps.
+    """
+
+    scans: dict[Modality, Source]
+    annotations: tuple[tuple[Kind, Source], ...] = ()
+
+    @property
+    def numbered(self) -> list[tuple[str, Kind, Source, int]]:
+        """Annotations with the name each has in the status file, and its number of its kind."""
+        seen: Counter[Kind] = Counter()
+        rows = []
+        for kind, source in self.annotations:
+            seen[kind] += 1
+            name = kind if seen[kind] == 1 else f"{kind}-{seen[kind]}"
+            rows.append((name, kind, source, seen[kind]))
+        return rows
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file the session depends on, each once."""
+        sources = [*self.scans.values(), *(source for _, source in self.annotations)]
+        return list(dict.fromkeys(path for source in sources for path in source.files))
+
+    def to_json(self) -> str:
+        """Text for `crossmod ingest --sources`."""
+        scans = {modality: _plain(source) for modality, source in self.scans.items()}
+        notes = [{"kind": kind, **_plain(source)} for kind, source in self.annotations]
+        return json.dumps({"scans": scans, "annotations": notes})
+
+    @classmethod
+    def from_json(cls, content: Any) -> Request:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        content : object
+            Parsed JSON.
+
+        Raises
+        ------
+        InputError
+            If it has another form.
+        """
+        try:
+            scans = {cast(Modality, m): _source(entry) for m, entry in content["scans"].items()}
+            notes = tuple((e.pop("kind"), _source(e)) for e in content.get("annotations", []))
+        except (KeyError, TypeError, AttributeError) as error:
+            remedy = 'write {"scans": {"T1w": {"path": "t1.mha"}}}'
+            raise InputError("--sources", f"has another form ({error})", remedy) from None
+        unknown = [modality for modality in scans if modality not in MODALITIES]
+        if unknown:
+            problem = f"names the unknown modality {unknown[0]!r}"
+            raise InputError("--sources", problem, f"use one of {', '.join(MODALITIES)}")
+        return cls(scans, notes)
+
+
+def _plain(source: Source) -> dict[str, Any]:
+    values = {key: value for key, value in asdict(source).items() if value is not None}
+    return {key: v.as_posix() if isinstance(v, Path) else v for key, v in values.items()}
+
+
+def _source(entry: dict[str, Any]) -> Source:
+    values = dict(entry)
+    values.update({key: Path(entry[key]) for key in ("path", "sidecar") if key in entry})
+    return Source(**values)

@@ -1,0 +1,159 @@
+"""The stage: the sources of one session to BIDS, whatever their layout and format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossmod.bids_dataset import pet_sidecar, sidecar_path
+from crossmod.errors import CrossmodError, InputError
+from crossmod.files import read_json, write_json, write_rows
+from crossmod.hashing import hash_file
+from crossmod.ingest.dicom.conversion import hash_series, read_series
+from crossmod.ingest.labels import LABELS, to_labels
+from crossmod.ingest.names import Kind, Source
+from crossmod.ingest.request import Request
+from crossmod.io import Image, read_image, read_scan, write_image
+from crossmod.paths import IngestedPaths
+from crossmod.privacy import allowed_header, allowed_sidecar
+from crossmod.settings import Modality
+from crossmod.status import Status, describe_outputs, guarded, write_status
+
+STAGE = "ingest"
+log = logging.getLogger(__name__)
+
+
+def ingest_session(paths: IngestedPaths, request: Request) -> Status:
+    """Convert one session to BIDS and write its status file, also when the input is at fault.
+
+    A scan or annotation that cannot be used is left out; its reason is in the details of the
+    status. Without any scan the verdict is `failed`.
+
+    Parameters
+    ----------
+    paths : IngestedPaths
+        Where to write.
+    request : Request
+        What to convert.
+    """
+    _clean(paths)
+    status = guarded(STAGE, paths.key, lambda: _convert(paths, request))
+    if not status.ok:
+        _clean(paths)
+    write_status(paths.status, status)
+    return status
+
+
+def _clean(paths: IngestedPaths) -> None:
+    """Remove what an earlier run left, so that nothing stale looks current."""
+    paths.status.unlink(missing_ok=True)
+    for folder in paths.folders:
+        for path in sorted(folder.glob(f"{paths.key}_*")):
+            path.unlink()
+
+
+@dataclass
+class _Made:
+    """What became of a session's sources, by name in the status."""
+
+    outputs: dict[str, Path] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[CrossmodError] = field(default_factory=list)
+
+    def attempt(self, name: str, source: Source, write: Callable[[], Path]) -> None:
+        """Note what `write` wrote, or why the source is left out."""
+        try:
+            self.outputs[name] = write()
+            self.sources[name] = _origin(source)
+        except CrossmodError as error:
+            self.faults.append(error)
+            self.left_out[name] = f"{source.name} {error.problem}"
+
+
+def _convert(paths: IngestedPaths, request: Request) -> Status:
+    made = _Made()
+    for modality, source in request.scans.items():
+        made.attempt(modality, source, partial(_write_scan, paths, modality, source, made.notes))
+    if not made.outputs:
+        empty = InputError(paths.key, "has no scan", "check the index of its scans")
+        raise made.faults[0] if made.faults else empty
+    for name, kind, source, number in request.numbered:
+        path = paths.annotation(kind, number, labeled=source.labels is not None)
+        made.attempt(name, source, partial(_write_annotation, path, kind, source))
+    for name, reason in made.left_out.items():
+        log.warning("%s: %s left out: %s", paths.key, name, reason)
+    details = {"left_out": made.left_out, "notes": made.notes, "sources": made.sources}
+    if "PET" in made.outputs:
+        _, lacking = pet_sidecar(read_json(sidecar_path(made.outputs["PET"])))
+        details.update({"pet_lacks": lacking} if lacking else {})
+    outputs = describe_outputs(paths.status, made.outputs)
+    return Status(STAGE, paths.key, outputs=outputs, details=details)
+
+
+def _origin(source: Source) -> dict[str, Any]:
+    """What pins a source without its name, which may be a person's."""
+    origin = {"volume": source.volume, "series": source.series, "labels": source.labels}
+    told = {key: value for key, value in origin.items() if value is not None}
+    if source.series is not None:
+        return {"sha256": hash_series(source), **told}
+    return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
+
+
+def _write_scan(paths: IngestedPaths, modality: Modality, source: Source, notes: list[str]) -> Path:
+    """Write one scan and its sidecar; what the user should know of the file goes to `notes`."""
+    path = paths.scan(modality)
+    image, given = _read(source)
+    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
+    write_json(sidecar_path(path), _sidecar(modality, given))
+    notes += [f"{modality} {remark}" for remark in image.remarks]
+    return path
+
+
+def _read(source: Source) -> tuple[Image, dict[str, Any]]:
+    """Volume, and what a sidecar says of it."""
+    if source.series is not None:
+        return read_series(source)
+    image = read_scan(source.path, source.volume)
+    given = read_json(source.sidecar) if source.sidecar else {}
+    if not isinstance(given, dict):
+        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
+    return image, given
+
+
+def _compact(data: np.ndarray) -> np.ndarray:
+    """The same values as int16 where they are whole and fit, for half the size."""
+    limits = np.iinfo(np.int16)
+    whole = data.min() >= limits.min and data.max() <= limits.max and (data == data.round()).all()
+    return data.astype(np.int16) if whole else data
+
+
+def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a scan and may be told."""
+    content = allowed_sidecar(given)
+    if modality == "T1ce":
+        content.setdefault("ContrastBolusIngredient", "GADOLINIUM")
+    return pet_sidecar(content)[0] if modality == "PET" else content
+
+
+def _write_annotation(path: Path, kind: Kind, source: Source) -> Path:
+    """Write a mask, or a label map with the numbers of `LABELS` and its lookup table."""
+    image = read_image(source.path) if source.series is None else read_series(source)[0]
+    if source.labels is None:
+        labels = (image.data > 0).astype(np.uint8)
+    else:
+        labels = to_labels(image.data, source.labels, source.path)
+        rows = [{"index": k, "name": name, "abbreviation": a} for k, (name, a) in LABELS.items()]
+        lookup = sidecar_path(path).with_suffix(".tsv")
+        write_rows(lookup, ("index", "name", "abbreviation"), rows)
+    write_image(path, Image(labels, image.affine, allowed_header(image.header)))
+    told = {"Type": "Brain" if kind == "brain" else "Lesion"}
+    write_json(sidecar_path(path), {**told, "Description": "Made by others"})
+    return path
