@@ -20,6 +20,7 @@ from crossmod.formats.stored import Encoding, Stored, first_bytes
 from crossmod.formats.volume_file import (
     CONVERT_AGAIN,
     VolumeFile,
+    check_affine,
     check_numbers,
     check_spacing,
     checked,
@@ -229,11 +230,9 @@ def _disagreement(
     Two forms may differ for good reason: they may lead to different spaces, and SPM moves the
     sform when it aligns a scan. None mirrors, and forms of the same code do not swap axes.
     """
-    if not (np.isfinite(sform).all() and np.isfinite(qform).all()):
-        return ()
+    for matrix in (sform, qform):
+        check_affine(path, matrix, FORM_FIELDS)
     determinants = [np.linalg.det(matrix[:3, :3]) for matrix in (sform, qform)]
-    if 0 in determinants:
-        return ()
     names = ["".join(aff2axcodes(matrix)) for matrix in (sform, qform)]
     same_space = int(header["sform_code"]) == int(header["qform_code"])
     mirrored = determinants[0] * determinants[1] < 0
