@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from nibabel.orientations import (
     io_orientation,
     ornt_transform,
 )
-from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from crossmod.errors import InputError
 from crossmod.files import atomic_path
 from crossmod.formats import open_volume
-from crossmod.formats.nifti import mm_per_unit
+from crossmod.formats.nifti import mm_per_unit, qform_matrix
 from crossmod.formats.volume_file import VolumeFile
 
 GRID_TOLERANCE_MM = 1e-3
@@ -268,11 +266,9 @@ def _matrices(header: Any, affine: NDArray[np.float64]) -> dict[str, NDArray[np.
     matrices = {"sform": affine, "qform": affine}
     used = {form: int(header[f"{form}_code"]) > 0 for form in matrices}
     if all(used.values()) and np.allclose(header.get_sform(), affine, rtol=1e-6, atol=1e-6):
-        # What is broken is not kept.
-        with suppress(HeaderDataError, ValueError):
-            qform = header.get_qform()
-            if np.isfinite(qform).all() and np.linalg.det(qform[:3, :3]) != 0:
-                matrices["qform"] = qform
+        qform = qform_matrix(header)
+        if qform is not None and np.isfinite(qform).all():  # what is broken is not kept
+            matrices["qform"] = qform
     return matrices
 
 
@@ -296,9 +292,11 @@ def describe_header(image: Image) -> dict[str, Any]:
         "qform_code": int(header["qform_code"]),
         "units": list(_units(header)),
     }
-    qform = _matrices(header, header.get_sform())["qform"]
-    if not np.allclose(qform, header.get_sform(), atol=GRID_TOLERANCE_MM):
-        described |= {"sform": header.get_sform().tolist(), "qform": qform.tolist()}
+    sform = header.get_sform()
+    qform = _matrices(header, sform)["qform"]
+    tolerance = GRID_TOLERANCE_MM / mm_per_unit(header)
+    if not np.allclose(qform, sform, rtol=1e-6, atol=tolerance):
+        described |= {"sform": sform.tolist(), "qform": qform.tolist()}
     return described
 
 

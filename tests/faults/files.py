@@ -63,10 +63,10 @@ def _written(name: str, content: bytes, folder: Path) -> Path:
     return folder / name
 
 
-def _forms(sform: np.ndarray, folder: Path) -> Path:
+def _forms(sform: np.ndarray, code: int, folder: Path) -> Path:
     image = nib.Nifti1Image(smooth(), AFFINE)
     image.set_qform(AFFINE, 1)
-    image.set_sform(sform, 1)
+    image.set_sform(sform, code)
     nib.save(image, folder / "scan.nii.gz")
     return folder / "scan.nii.gz"
 
@@ -184,9 +184,10 @@ CASES = [
           _f(nifti, NII, xyzt_units=3), "which no scan has"),
     _case("quaternion", "a qform that is no rotation",
           _f(nifti, NII, sform_code=0, quatern_b=1, quatern_c=1), "no rotation"),
-    _case("forms-mirrored", "sform and qform mirrored",
-          partial(_forms, np.diag([1.0, 1, 2, 1])), "contradict each other"),
-    _case("forms-turned", "sform and qform turned by half a turn", partial(_forms, TURNED),
+    _case("forms-mirrored", "an sform that mirrors the qform",
+          partial(_forms, np.diag([1.0, 1, 2, 1]), 4), "contradict each other"),
+    _case("forms-turned", "sform and qform of one code, half a turn apart",
+          partial(_forms, TURNED, 1),
           "contradict each other"),
     _case("scaling", "intercept that is no number", _f(nifti, NII, scl_slope=1, scl_inter=np.inf),
           "no finite number"),

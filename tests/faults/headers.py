@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import zlib
 from pathlib import Path
@@ -82,7 +83,8 @@ def nrrd(path: Path, data: np.ndarray | None = None, **fields: str | None) -> Pa
     given = {key.replace("_", " "): value for key, value in fields.items()}
     kept = {key: value for key, value in {**NRRD, **given}.items() if value is not None}
     values = (smooth() if data is None else data).tobytes("F")
-    voxels = gzip.compress(values) if kept.get("encoding") == "gzip" else values
+    pack = {"gzip": gzip.compress, "bzip2": bz2.compress}.get(kept.get("encoding", ""), bytes)
+    voxels = pack(values)
     text = "NRRD0004\n" + "".join(f"{key}: {value}\n" for key, value in kept.items()) + "\n"
     path.write_bytes(text.encode() + (b"" if "data file" in kept else voxels))
     return path

@@ -166,7 +166,7 @@ def test_text_headers_carry_any_pose(affine: np.ndarray, tmp_path_factory) -> No
 
 def test_the_formats_of_the_table_are_those_that_are_tried() -> None:
     tried = {volume_suffix(name) for name in WRITERS}
-    assert set(SUFFIXES) - tried == {".hdr.gz", ".mgh.gz"}
+    assert set(SUFFIXES) - tried == {".hdr.gz", ".mgh.gz"}, "these have a test of their own"
     page = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text()
     assert all(f"`{suffix.removesuffix('.gz')}" in page for suffix in SUFFIXES)
 
@@ -290,6 +290,33 @@ def test_compression_is_seen_from_the_content(tmp_path: Path) -> None:
     (tmp_path / "b.nii.gz").write_bytes(plain.read_bytes())
     (tmp_path / "c.NII").write_bytes(gzip.compress(plain.read_bytes()))
     for name in ("a.nii", "b.nii.gz", "c.NII"):
+        np.testing.assert_array_equal(read_scan(tmp_path / name).data, smooth())
+
+
+def test_voxels_in_a_file_of_their_own_may_follow_other_bytes(tmp_path: Path) -> None:
+    (tmp_path / "voxels.raw").write_bytes(bytes(77) + smooth().tobytes("F"))
+    for skip in ("77", "-1"):
+        meta = metaimage(tmp_path / "a.mhd", ElementDataFile="voxels.raw", HeaderSize=skip)
+        np.testing.assert_array_equal(read_scan(meta).data, smooth())
+        detached = nrrd(tmp_path / "a.nhdr", data_file="./voxels.raw", byte_skip=skip)
+        np.testing.assert_array_equal(read_scan(detached).data, smooth())
+
+
+def test_bzip2_and_other_units_of_nrrd_are_read(tmp_path: Path) -> None:
+    path = nrrd(tmp_path / "a.nrrd", encoding="bzip2", space_units='"cm" "cm" "cm"')
+    image = read_scan(path)
+    np.testing.assert_array_equal(image.data, smooth())
+    assert image.spacing_mm == (10, 10, 20)
+    with pytest.raises(InputError, match="is damaged"):
+        read_scan(cut(path, 40))
+
+
+def test_pairs_and_mgh_files_may_be_gzipped(tmp_path: Path) -> None:
+    pair, single = analyze(tmp_path / "a.hdr"), mgh(tmp_path / "b.mgh", smooth().astype("f4"))
+    for file in (pair, pair.with_suffix(".img"), single):
+        (tmp_path / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    for name in ("a.hdr.gz", "a.img.gz", "b.mgh.gz"):
         np.testing.assert_array_equal(read_scan(tmp_path / name).data, smooth())
 
 

@@ -325,7 +325,6 @@ def test_what_is_written_is_valid_bids(data_set) -> None:
     # Nobody knows authors, licenses and settings of scanners; everything else is mended.
     assert {code for code, *_ in found["warning"]} <= {
         "JSON_KEY_RECOMMENDED", "SIDECAR_KEY_RECOMMENDED", "NO_AUTHORS", "TOO_FEW_AUTHORS",
-        "README_FILE_SMALL",
     }  # fmt: skip
 
 

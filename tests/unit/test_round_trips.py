@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from crossmod.formats.nifti import qform_matrix
 from crossmod.io import (
     Image,
     describe_header,
@@ -24,6 +25,8 @@ from crossmod.io import (
 
 MM = {"mm": 1.0, "micron": 0.001, "meter": 1000.0, "unknown": 1.0}
 TYPES = ["u1", "i1", "i2", "u2", "i4", "f4", "f8"]
+# Near half a turn a 32-bit quaternion is no better than 1e-3 rad; voxels have up to 6 mm.
+TOLERANCE_MM = 8e-3
 codes = st.integers(0, 4)
 
 
@@ -77,7 +80,7 @@ def save(folder: Path, said: dict[str, Any]) -> Path:
     return path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(said=files())
 def test_read_and_written_again_a_file_says_the_same(said: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -91,14 +94,16 @@ def test_read_and_written_again_a_file_says_the_same(said: dict[str, Any]) -> No
     np.testing.assert_allclose(written, truth, rtol=1e-6, atol=1e-4)
     np.testing.assert_array_equal(first.data, second.data)
     mm = MM[said["unit"]]
-    for form, code in zip(("sform", "qform"), said["codes"], strict=True):
+    matrices = {"sform": lambda header: header.get_sform(), "qform": qform_matrix}
+    truths = dict(zip(("sform", "qform"), said["matrices"], strict=True))
+    for form, code in zip(truths, said["codes"], strict=True):
         assert int(new.header[f"{form}_code"]) == code
         if code:
-            ours, theirs = (getattr(i.header, f"get_{form}")()[:3] * mm for i in (new, old))
-            np.testing.assert_allclose(ours, theirs, atol=2e-3)
+            matrix = matrices[form](new.header)[:3] * mm
+            np.testing.assert_allclose(matrix, truths[form][:3], atol=TOLERANCE_MM)
     used = said["matrices"][0 if said["codes"][0] else 1]
     for image in (first, second):
-        np.testing.assert_allclose(image.affine, used, atol=2e-3)
+        np.testing.assert_allclose(image.affine, used, atol=TOLERANCE_MM)
 
 
 @settings(max_examples=50, deadline=None)
@@ -111,10 +116,10 @@ def test_a_status_file_remembers_what_a_written_image_needs(said: dict[str, Any]
     for field in ("sform_code", "qform_code", "xyzt_units"):
         assert direct.header[field] == late.header[field]
     mm = MM[said["unit"]]
-    np.testing.assert_allclose(direct.affine[:3] * mm, late.affine[:3] * mm, atol=2e-3)
+    np.testing.assert_allclose(direct.affine[:3] * mm, late.affine[:3] * mm, atol=TOLERANCE_MM)
     if all(said["codes"]):
-        qforms = [i.header.get_qform()[:3] * mm for i in (direct, late)]
-        np.testing.assert_allclose(*qforms, atol=2e-3)
+        qform = qform_matrix(late.header)[:3] * mm
+        np.testing.assert_allclose(qform, said["matrices"][1][:3], atol=TOLERANCE_MM)
 
 
 def test_a_volume_that_was_turned_gets_its_new_affine_in_both_forms(tmp_path: Path) -> None:

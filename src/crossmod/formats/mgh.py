@@ -50,7 +50,8 @@ def open_mgh(path: Path) -> VolumeFile:
         raise InputError(path, f"has the unknown data type {code}", CONVERT_AGAIN)
     stored = Stored(path, np.dtype(TYPES[code]), encoding, skip=HEADER_BYTES, tail=True)
     check_spacing(path, header["delta"], "the voxel size")
-    affine = np.asarray(header.get_affine(), dtype=np.float64)
+    with np.errstate(all="ignore"):  # what is no number is refused below
+        affine = np.asarray(header.get_affine(), dtype=np.float64)
     file = VolumeFile(path, shape, volumes, affine, stored)
     file = file if placed else replace(file, remarks=(NO_ORIENTATION,))
     return checked(file, "direction cosines")

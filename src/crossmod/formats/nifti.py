@@ -10,6 +10,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import aff2axcodes
+from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
 from nibabel.spm2analyze import Spm2AnalyzeHeader
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from crossmod.formats.stored import Encoding, Stored, first_bytes
 from crossmod.formats.volume_file import (
     CONVERT_AGAIN,
     VolumeFile,
+    check_affine,
     check_numbers,
     check_spacing,
     checked,
@@ -28,6 +30,7 @@ from crossmod.formats.volume_file import (
 
 MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 LARGEST_OFFSET = 2**26  # bytes of extensions; those of real files are some kB
+LONGEST_QUATERNION = 1.0001  # squared length of its last three numbers, 1 at most but for rounding
 FORM_FIELDS = "sform or qform"
 ANALYZE_REMARK = (
     "Analyze files tell no orientation; x is taken to run to the left, as FSL, SPM and nibabel do, "
@@ -89,6 +92,25 @@ def mm_per_unit(header: Nifti1Header) -> float:
         return MM_PER_UNIT[header.get_xyzt_units()[0]]
     except KeyError:
         return 1.0
+
+
+def qform_matrix(header: Any) -> NDArray[np.float64] | None:
+    """Voxel index to world by the qform, in the header's unit; None if it is no rotation.
+
+    As nifti1_io.c, a quaternion that rounding made a little too long is shortened; nibabel's
+    `get_qform` refuses it, also in files that nibabel wrote.
+    """
+    vector = np.array([float(header[f"quatern_{name}"]) for name in "bcd"])
+    square = float(vector @ vector)
+    if not square <= LONGEST_QUATERNION:
+        return None
+    scalar = np.sqrt(max(1 - square, 0.0))
+    zooms = np.array(header["pixdim"][1:4], dtype=np.float64)
+    zooms[2] *= -1 if float(header["pixdim"][0]) < 0 else 1
+    affine = np.eye(4)
+    affine[:3, :3] = quat2mat(np.array([scalar, *vector])) * zooms
+    affine[:3, 3] = [float(header[f"qoffset_{name}"]) for name in "xyz"]
+    return affine
 
 
 def _read_head(path: Path) -> _Head:
@@ -182,13 +204,13 @@ def _place(path: Path, header: Nifti1Header) -> tuple[NDArray[np.float64], tuple
     sform = _in_mm(header, header.get_sform())
     if codes["qform"] == 0:
         return sform, ()
-    try:
-        qform = _in_mm(header, header.get_qform())
-    except (HeaderDataError, ValueError):
-        if codes["sform"]:
-            return sform, ("its qform makes no sense; the sform is used",)
+    matrix = qform_matrix(header)
+    if matrix is None and codes["sform"]:
+        return sform, ("its qform makes no sense; the sform is used",)
+    if matrix is None:
         problem = "has no usable affine, its qform is no rotation"
-        raise InputError(path, problem, f"repair its {FORM_FIELDS}") from None
+        raise InputError(path, problem, f"repair its {FORM_FIELDS}")
+    qform = _in_mm(header, matrix)
     if codes["sform"] == 0:
         return qform, ()
     return sform, _disagreement(path, header, sform, qform)
@@ -208,11 +230,9 @@ def _disagreement(
     Two forms may differ for good reason: they may lead to different spaces, and SPM moves the
     sform when it aligns a scan. None mirrors, and forms of the same code do not swap axes.
     """
-    if not (np.isfinite(sform).all() and np.isfinite(qform).all()):
-        return ()
+    for matrix in (sform, qform):
+        check_affine(path, matrix, FORM_FIELDS)
     determinants = [np.linalg.det(matrix[:3, :3]) for matrix in (sform, qform)]
-    if 0 in determinants:
-        return ()
     names = ["".join(aff2axcodes(matrix)) for matrix in (sform, qform)]
     same_space = int(header["sform_code"]) == int(header["qform_code"])
     mirrored = determinants[0] * determinants[1] < 0

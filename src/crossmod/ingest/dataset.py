@@ -24,6 +24,10 @@ LABELS_README = """\
 # Masks and label maps of {name}
 
 Made by others, converted by crossmod. Each lies on the grid of one of the session's scans.
+
+`desc-brain_mask` is a brain mask, `label-lesion_mask` a mask of lesions of any kind.
+`desc-tumor_dseg` is a label map of a tumor with the numbers of BraTS 2023, which the
+`.tsv` beside it names.
 """
 _MEANINGS = {
     "age": {"Description": "Age", "Units": "year"},
