@@ -15,7 +15,7 @@ import pytest
 
 from crossmod.errors import InputError
 from crossmod.report.inputs import StudyFiles
-from crossmod.report.page import write_report
+from crossmod.report.page import _ends, write_report
 from crossmod.report.pictures import Gallery, gallery
 from crossmod.report.request import ReportRequest
 from crossmod.report.tables import metric_of
@@ -279,3 +279,8 @@ def test_nothing_scored_is_said(tmp_path: Path) -> None:
     text = request.output.read_text(encoding="utf-8")
     assert "Nothing was scored for this task" in text
     assert "There is nothing to compare." in text
+
+
+def test_tells_what_is_black_and_white(text: str) -> None:
+    assert "percentiles 0.5 and 99.5 inside the brain are shown as black and white" in text
+    assert _ends({"preprocess": {"intensity": "maximum"}}) == "zero and maximum"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossmod.checking import check
+from crossmod.config import PreprocessSettings
 from crossmod.evaluation.summary import COMPARED
 from crossmod.evaluation_settings import PROTOCOLS
 from crossmod.files import write_text
+from crossmod.intensity import ends_in_words
 from crossmod.report import records
 from crossmod.report.costs import cost_rows
 from crossmod.report.experiments import experiment_views
@@ -128,12 +131,19 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "most_lines": MOST_LINES,
         "most_voxels": MOST_VOXELS,
         "error_colors": _anchors(),
+        "ends": _ends(request.settings),
         "description": request.description,
         "run_times": records.run_times(request),
         "versions": records.versions(),
         "hashes": records.hashes(study),
         "settings": records.settings_text(request.settings),
     }
+
+
+def _ends(settings: Mapping[str, Any]) -> str:
+    """What of a scan was mapped to 0 and 1."""
+    preprocess = check(PreprocessSettings, settings.get("preprocess") or {}, "preprocess")
+    return ends_in_words(preprocess.intensity, preprocess.percentiles)
 
 
 def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:
