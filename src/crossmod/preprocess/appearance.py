@@ -26,10 +26,11 @@ T1_CONTRAST, OTHER_CONTRAST = 1.0, 0.75  # white over gray matter, standard devi
 PDW_CONTRAST = -1.5
 FLUID_PRIOR, FLUID_DEPTH_MM = 0.4, 4.0  # the rim of a mask holds skull and dura
 DEEP_PRIOR, DEEP_MM = 0.3, 8.0
+SURELY_INSIDE = 0.95
 OUTLYING, LIT = 3.0, 4.0  # standard deviations beyond both tissues
 LEAST_FLUID, MOST_NO_FLUID, CLEARER = 0.1, 0.03, 2.0
 # Percent of voxels brighter than white matter: choroid plexus, veins, enhancing lesions.
-AGENT_PERCENT, NO_AGENT_PERCENT, IMPLAUSIBLE_PERCENT = 0.4, 0.2, 25.0
+AGENT_PERCENT, NO_AGENT_PERCENT, IMPLAUSIBLE_PERCENT = 0.4, 0.3, 25.0
 COPY_CORRELATION = 0.99
 # Blood, fluid and edema lie between -5 and 80 HU.
 BRAIN_HU, SPREAD_HU, AIR_HU = (10.0, 60.0), 30.0, (-1100.0, -900.0)
@@ -178,9 +179,9 @@ def _measure(
         return None
     least, most = _outside(tissues, OUTLYING)
     _, lit = _outside(tissues, LIT)
-    fluid = 1 - gray - white
+    fluid = priors.inside[seen] - gray - white
     spaces = values[(fluid > FLUID_PRIOR) & (depth_mm >= FLUID_DEPTH_MM)]
-    inside = depth_mm >= DEEP_MM
+    inside = (depth_mm >= DEEP_MM) & (priors.inside[seen] > SURELY_INSIDE)
     deep = values[(fluid > DEEP_PRIOR) & inside]
     low, median, high = np.percentile(values, (25, 50, 75))
     brain_hu = BRAIN_HU[0] <= median <= BRAIN_HU[1] and high - low <= SPREAD_HU

@@ -30,13 +30,17 @@ class TissuePriors:
     Attributes
     ----------
     gray, white : array, shape (voxels,)
-        Probabilities; what is left to 1 is fluid.
+        Probabilities.
+    inside : array, shape (voxels,)
+        Probability of the brain; what is left of it is fluid. A brain mask that reaches into fat
+        or bone does so where this is low.
     overlap : float
         Dice overlap of the brain mask and that of the template: tells whether to trust the rest.
     """
 
     gray: NDArray[np.floating]
     white: NDArray[np.floating]
+    inside: NDArray[np.floating]
     overlap: float
 
 
@@ -72,19 +76,21 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
     mask = scan.with_data(brain)
     to_scan = np.eye(4) if placed else _place(template, scan, mask)
     to_template: Matrix = np.linalg.inv(to_scan).astype(np.float64)
-    gray, white = (
+    whole = template.with_data(np.where(template.data > 0, 255, 0))
+    gray, white, inside = (
         resample(
             image.with_data(ndimage.gaussian_filter(image.data.astype(np.float32), BLUR_MM)),
             Grid.of(scan),
             to_template,
         ).data[brain]
         / np.float32(255)
-        for image in (read_template("gm"), read_template("wm"))
+        for image in (read_template("gm"), read_template("wm"), whole)
     )
     coarse = isotropic_grid(Grid.of(template), 2.0)
     here = resample_mask(mask, coarse, to_scan)
     there = resample_mask(template.with_data(template.data > 0), coarse, np.eye(4))
-    return TissuePriors(gray, white, float(2 * (here & there).sum() / (here.sum() + there.sum())))
+    overlap = 2 * (here & there).sum() / (here.sum() + there.sum())
+    return TissuePriors(gray, white, inside, float(overlap))
 
 
 def _place(template: Image, scan: Image, mask: Image) -> Matrix:
