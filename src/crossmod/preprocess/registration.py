@@ -62,11 +62,14 @@ def normalized_mutual_information(
     Studholme, Hill and Hawkes, Pattern Recognition 32:71-86, 1999; 32 bins, linear
     interpolation.
     """
-    return _Similarity(fixed, moving, mask)(transform)
+    return Similarity(fixed, moving, mask)(transform)
 
 
-class _Similarity:
-    """Normalized mutual information of two images as a function of the transform."""
+class Similarity:
+    """Normalized mutual information of two images as a function of the transform.
+
+    Parameters as for `normalized_mutual_information`, and how many voxels are looked at.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class _Similarity:
         self.values = _scaled(moving.data).astype(np.float32)
 
     def __call__(self, transform: Matrix) -> float:
+        """Similarity under a transform, fixed to moving."""
         from scipy import ndimage
 
         matrix = index_map(self.moving, self.fixed, transform)
@@ -162,10 +166,10 @@ def register(
 
 def _similarity(
     fixed: Image, moving: Image, mask: Image, spacing_mm: float, points: int
-) -> _Similarity:
+) -> Similarity:
     """Similarity near the brain of copies of the given spacing."""
     fixed, moving = (working_copy(image, spacing_mm) for image in (fixed, moving))
-    return _Similarity(fixed, moving, near_brain(mask, Grid.of(fixed)), points)
+    return Similarity(fixed, moving, near_brain(mask, Grid.of(fixed)), points)
 
 
 def near_brain(mask: Image, grid: Grid) -> NDArray[np.bool_]:
@@ -182,7 +186,7 @@ def _clipped(image: Image) -> Image:
     return image.with_data(_scaled(image.data).astype(np.float32))
 
 
-def _search(similarity: _Similarity) -> Matrix:
+def _search(similarity: Similarity) -> Matrix:
     """Best rigid start: many poses are compared, a few improved (Powell), the best taken."""
     from scipy.optimize import minimize
 

@@ -19,7 +19,6 @@ from crossmod.intensity import Normalizer
 from crossmod.io import (
     Image,
     describe_header,
-    read_image,
     read_scan,
     same_grid,
     to_ras,
@@ -28,6 +27,8 @@ from crossmod.io import (
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations, Placed, place
+from crossmod.preprocess.appearance import View, judge_names
+from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
 from crossmod.preprocess.field_of_view import field_of_view
@@ -70,6 +71,7 @@ class _Session:
     normalizers: dict[Modality, Normalizer] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    appearance: dict[Modality, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -163,9 +165,10 @@ def preprocess_session(
     _align(session, brain)
     grid, to_native = _common_space(session, brain)
     mask = resample_mask(brain, grid, to_native)
-    volumes = _resample_scans(session, grid, mask)
+    views = _resample_scans(session, grid, mask)
     _write_masks(session, grid, mask)
-    _draw(session, volumes, mask)
+    _judge(session, views, mask)
+    _draw(session, views, mask)
     return _status(session)
 
 
@@ -271,20 +274,10 @@ def _common_space(session: _Session, brain: Image) -> tuple[Grid, Matrix]:
     return grid, to_native
 
 
-def read_template() -> Image:
-    """ICBM 2009a symmetric T1w average, brain only, 1 mm, from nilearn's wheel."""
-    import nilearn
-
-    name = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
-    return to_ras(read_image(Path(nilearn.__file__).parent / "datasets" / "data" / name))
-
-
-def _resample_scans(
-    session: _Session, grid: Grid, mask: NDArray[np.bool_]
-) -> dict[Modality, Image]:
+def _resample_scans(session: _Session, grid: Grid, mask: NDArray[np.bool_]) -> dict[Modality, View]:
     """Resample each scan once, fit its normalizer and write it; returns the whole heads."""
     settings = session.settings
-    heads: dict[Modality, Image] = {}
+    views: dict[Modality, View] = {}
     for modality, scan in list(session.scans.items()):
         transform = session.affines[modality]
         head = resample(scan, grid, transform, settings.interpolation)
@@ -309,8 +302,9 @@ def _resample_scans(
         session.outputs[modality] = path
         session.normalizers[modality] = normalizer
         seen = covered(Grid.of(scan), grid, transform)
-        heads[modality] = head.with_data(np.where(seen, head.data, normalizer.low))
-    return heads
+        shown = head.with_data(np.where(seen, head.data, normalizer.low))
+        views[modality] = View(shown, cover)
+    return views
 
 
 def _fit_normalizer(values: NDArray, settings: PreprocessSettings) -> Normalizer | None:
@@ -353,9 +347,17 @@ def _write_masks(session: _Session, grid: Grid, mask: NDArray[np.bool_]) -> None
         session.outputs[f"xfm-{modality}"] = path
 
 
-def _draw(session: _Session, heads: dict[Modality, Image], mask: NDArray[np.bool_]) -> None:
-    order = sorted(heads, key=lambda m: m != session.reference)
-    panels = [quality.Panel(m, heads[m], mask) for m in order]
+def _judge(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+    """Warn of names that what the scans show contradicts."""
+    placed = session.space == TEMPLATE_SPACE
+    found, notes = judge_names(views, mask, session.reference, placed)
+    session.appearance = {m: appearance.details() for m, appearance in found.items()}
+    session.notes += notes
+
+
+def _draw(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+    order = sorted(views, key=lambda m: m != session.reference)
+    panels = [quality.Panel(m, views[m].image, mask) for m in order]
     volume_ml = session.checks["brain_volume_ml"]
     title = f"{session.paths.key}  space {session.space}  brain {volume_ml:.0f} ml"
     quality.draw(session.paths.figure, title, panels)
@@ -371,6 +373,7 @@ def _status(session: _Session) -> Status:
         "raw": session.raw,
         "brain_volume_ml": session.checks["brain_volume_ml"],
         "checks": session.checks,
+        "appearance": session.appearance,
         "notes": session.notes,
     }
     return Status(
