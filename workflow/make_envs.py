@@ -47,6 +47,7 @@ FAMILIES = {
         "numpy",
         "pandas",
         "pydantic",
+        "pydicom",
         "PyYAML",
         "scikit-image",
         "scipy",
