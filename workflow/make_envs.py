@@ -27,6 +27,7 @@ FAMILIES = {
         "PyYAML",
         "scikit-image",
         "scipy",
+        "simpleitk",
     ],
     "torch": [
         "lightning-fabric",
