@@ -6,7 +6,7 @@ import gzip
 import logging
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,14 @@ HEADER_FAULTS = (HeaderDataError, WrapStructError, KeyError, ValueError, Overflo
 STREAM_FAULTS = (EOFError, OSError, ValueError, zlib.error)
 ITK_FAULT = ("is damaged or of a kind that ITK cannot read", CONVERT_AGAIN, RuntimeError)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# What ITK does not tell of the headers: where voxels are, whether there is an orientation, units.
-DATA_FILE = re.compile(rb"(?im)^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.*?)\s*$")
-ORIENTED = re.compile(rb"(?im)^(?:(?:TransformMatrix|Rotation|Orientation)\s*=|space directions:)")
+# What ITK does not tell of headers: where and how voxels are stored, orientation or none, units.
+DATA_FILE = re.compile(rb"(?im)^\s*(?:ElementDataFile\s*[=:]|data ?file:)[ \t]*(.*?)[ \t\r]*$")
+ORIENTED = re.compile(
+    rb"(?im)^\s*(?:(?:TransformMatrix|Rotation|Orientation)\s*[=:]|space directions:)"
+)
+ZLIB = re.compile(rb"(?m)^\s*CompressedData\s*[=:]\s*[Tt1]")
+ZLIB_BYTES = re.compile(rb"(?m)^\s*CompressedDataSize\s*[=:]\s*(\d+)")
+CHUNK = 2**14  # inflates to 16 MB at most
 OTHER_UNITS = re.compile(rb'(?im)^space units:(?!(\s*"mm")+\s*$)')
 # Where an exception was thrown, and a reason that is the state of errno.
 ITK_WORDS = re.compile(
@@ -241,7 +246,8 @@ def _by_itk(path: Path, suffix: str) -> VolumeFile:
     if OTHER_UNITS.search(head):
         raise InputError(path, "has space units other than mm", "save it in mm")
     remarks = () if ORIENTED.search(head) else (ITK_REMARK,)
-    read = partial(_read_itk, path, reader, shape)
+    check = partial(_check_zlib, path, voxels, head, claimed)
+    read = partial(_read_itk, path, reader, (shape, check))
     return VolumeFile(path, shape, volumes, LPS_TO_RAS @ affine, read, remarks=remarks)
 
 
@@ -258,11 +264,33 @@ def _tag(reader: Any, key: str) -> str:
     return reader.GetMetaData(key) if reader.HasMetaDataKey(key) else ""
 
 
+def _check_zlib(path: Path, voxels: Path, head: bytes, claimed: int) -> None:
+    """Refuse damage in a compressed MetaImage.
+
+    ITK only prints "Uncompress failed", and gives voxels that it did not read.
+    """
+    if path.suffix.lower() not in (".mha", ".mhd") or not ZLIB.search(head):
+        return
+    name, size = DATA_FILE.search(head), ZLIB_BYTES.search(head)
+    if name is None or size is None:
+        raise InputError(path, "has no CompressedDataSize in its header", CONVERT_AGAIN)
+    inflate, left, count = zlib.decompressobj(), int(size[1]), 0
+    with _one_line(path, "is damaged", COPY_AGAIN, *STREAM_FAULTS), open(voxels, "rb") as stream:
+        stream.seek(name.end() + 1 if voxels == path else 0)
+        while count <= claimed and (block := stream.read(min(left, CHUNK))):
+            count, left = count + len(inflate.decompress(block)), left - len(block)
+    if count != claimed or not inflate.eof:
+        problem = f"is damaged (its compressed voxels are not {claimed} bytes)"
+        raise InputError(path, problem, COPY_AGAIN)
+
+
 def _read_itk(
-    path: Path, reader: Any, shape: tuple[int, int, int], volume: int, place: int | None
+    path: Path, reader: Any, spec: tuple[Any, Callable[[], None]], volume: int, place: int | None
 ) -> NDArray:
     import SimpleITK as sitk
 
+    shape, check = spec
+    check()
     further = reader.GetDimension() - 3
     if further:
         reader.SetExtractSize([*shape, *[0] * further])

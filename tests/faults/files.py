@@ -104,6 +104,21 @@ def _inflating_pair(folder: Path) -> Path:
     return folder / "scan.img.gz"
 
 
+def _broken_metaimage(folder: Path) -> Path:
+    path = metaimage(folder / "scan.mha", CompressedData="True")
+    return patch(path, path.stat().st_size - 400, b"\0\0\0\0")
+
+
+def _no_length(folder: Path) -> Path:
+    path = metaimage(folder / "scan.mha", CompressedData="True")
+    return _written(path.name, path.read_bytes().replace(b"CompressedDataSize", b"Comment"), folder)
+
+
+def _colon(folder: Path) -> Path:
+    path = metaimage(folder / "scan.mhd", ElementDataFile="../secret.raw")
+    return _written(path.name, path.read_bytes().replace(b"File =", b"File :"), folder)
+
+
 def _trailing(folder: Path) -> Path:
     """A gzip file that goes on for 256 MB behind its last voxel."""
     return _written(GZ, nifti(folder / GZ).read_bytes() + MANY_ZEROS * 4, folder)
@@ -251,12 +266,18 @@ CASES = [
     _case("mha-cut", "cut off", lambda d: cut(metaimage(d / "scan.mha"), 5), "is damaged"),
     _case("mha-zlib", "compressed voxels cut off",
           lambda d: cut(metaimage(d / "scan.mha", CompressedData="True"), 30), "is damaged"),
+    _case("mha-bytes", "compressed voxels with bytes overwritten", _broken_metaimage,
+          "is damaged"),
+    _case("mha-short", "compressed voxels of fewer slices than the header says",
+          _f(metaimage, "scan.mha", DimSize="8 9 12", CompressedData="True"), "are not 1728 bytes"),
+    _case("mha-length", "compressed voxels of unknown length", _no_length, "CompressedDataSize"),
     _case("mha-order", "voxels in the other byte order",
           _f(metaimage, "scan.mha", BinaryDataByteOrderMSB="True"), "another byte order"),
     _case("mha-channels", "several channels",
           _f(metaimage, "scan.mha", ElementNumberOfChannels="3"), "colors or vectors"),
     _case("mhd-outside", "a header that names a file elsewhere",
           _f(metaimage, "scan.mhd", ElementDataFile="../../etc/passwd"), "outside its folder"),
+    _case("mhd-colon", "the same, with a colon", _colon, "outside its folder"),
     _case("mhd-alone", "a header without its voxels",
           _f(metaimage, "scan.mhd", ElementDataFile="scan.raw"), "lacks the file 'scan.raw'"),
     # NRRD
