@@ -29,6 +29,7 @@ FAMILIES = {
         "PyYAML",
         "scikit-image",
         "scipy",
+        "simpleitk",
     ],
     "torch": [
         "lightning-fabric",

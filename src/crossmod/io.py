@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from crossmod.errors import InputError
 from crossmod.files import atomic_path
 from crossmod.formats import open_volume
-from crossmod.formats.nifti import mm_per_unit, qform_matrix
-from crossmod.formats.volume_file import VolumeFile
+from crossmod.nifti_forms import mm_per_unit, qform_matrix
+from crossmod.volume_file import VolumeFile
 
 GRID_TOLERANCE_MM = 1e-3
 # Correlation of neighbors: that of scans is above SMOOTH, that of swapped bytes below ROUGH.
@@ -119,7 +119,7 @@ def read_image(path: Path | str, dtype: type = np.float32, volume: int | None = 
         If the file cannot be read, is not 3-D, or holds NaN or infinities.
     """
     file = read_header(path, volume)
-    data = _scaled(file.volume(volume or 0), file, dtype)
+    data = _scaled(file.read(volume or 0, None), file, dtype)
     return Image(data, file.affine, file.header, file.remarks)
 
 
@@ -132,7 +132,7 @@ def read_scan(path: Path | str, volume: int | None = None) -> Image:
         As `read_image`, and if the volume is constant or in the wrong byte order.
     """
     file = read_header(path, volume)
-    stored = file.volume(volume or 0)
+    stored = file.read(volume or 0, None)
     data = _scaled(stored, file, np.float32)
     if data.min() == data.max():
         problem = f"is constant, every voxel is {data.flat[0]:g}"
@@ -152,7 +152,7 @@ def read_section(path: Path | str, place: int) -> NDArray[np.float32]:
         As `read_image`.
     """
     file = read_header(path)
-    return _scaled(file.section(place), file, np.float32)
+    return _scaled(file.read(0, place), file, np.float32)
 
 
 def _scaled(stored: NDArray, file: VolumeFile, dtype: type) -> NDArray:

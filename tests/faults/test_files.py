@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import SimpleITK  # noqa: F401  (what its import takes is not the case's)
 
 from tests.faults.cases import Fault
 from tests.faults.files import CASES

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from crossmod.formats.nifti import qform_matrix
 from crossmod.io import (
     Image,
     describe_header,
@@ -22,6 +21,7 @@ from crossmod.io import (
     to_ras,
     write_image,
 )
+from crossmod.nifti_forms import qform_matrix
 
 MM = {"mm": 1.0, "micron": 0.001, "meter": 1000.0, "unknown": 1.0}
 TYPES = ["u1", "i1", "i2", "u2", "i4", "f4", "f8"]

@@ -20,7 +20,7 @@ from crossmod.text import grouped, some
 
 PACKAGES = (
     *("torch", "lightning-fabric", "antspyx", "numpy", "scipy", "scikit-image", "nibabel"),
-    *("nilearn", "pandas", "matplotlib", "snakemake"),
+    *("simpleitk", "nilearn", "pandas", "matplotlib", "snakemake"),
 )
 PER_PANEL = 36
 MOST_SESSIONS = 180
