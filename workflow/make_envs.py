@@ -39,6 +39,7 @@ FAMILIES = {
         "PyYAML",
         "scikit-learn",
         "scipy",
+        "simpleitk",
         "torch",
     ],
     "analysis": [
@@ -52,6 +53,7 @@ FAMILIES = {
         "PyYAML",
         "scikit-image",
         "scipy",
+        "simpleitk",
     ],
 }
 HEAD = """\
