@@ -20,7 +20,10 @@ HEAD = """\
 
 What crossmod says when a file or a data set is broken: one line that names the file, the fault and,
 after the semicolon, a remedy. In a study the scan or session is left out with this line as the
-reason, and everything else completes. `crossmod` commands on single scans print the line and end.
+reason, and everything else completes. A fault of the study file, of a table or of the whole data
+folder, and one file for two scans, which would leak results, end the command with the line. A
+file that vanishes while a study runs stops the run, which names it; run again, and the index goes
+without it.
 
 Each of the {count} cases is written by code in `tests/faults` and met by a test; this page is made
 from them by `workflow/make_malformed_page.py`.

@@ -36,6 +36,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         mode = 0o666 & ~_umask()
         temporary.chmod(mode)
         os.replace(temporary, path)
+    except OSError as error:  # a full disk is told without the file that it was full for
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,12 +51,15 @@ def _umask() -> int:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text atomically; an unchanged file is left alone."""
-    path = Path(path)
-    if path.is_file() and path.read_bytes() == text.encode():
+    """Write UTF-8 text atomically; an unchanged file is left alone.
+
+    Of file names, bytes that are no UTF-8 are written as backslash escapes.
+    """
+    path, content = Path(path), text.encode(errors="backslashreplace")
+    if path.is_file() and path.read_bytes() == content:
         return
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -60,8 +67,8 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
+def read_json(path: Path | str, remedy: str = "delete it and run again") -> Any:
+    """Read a JSON file; `remedy` is for one that is no JSON.
 
     Raises
     ------
@@ -72,8 +79,12 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(path, "does not exist", "run the stage that makes it") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", remedy) from None
+    except RecursionError:
+        raise InputError(path, "is no JSON (nested too deeply)", remedy) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(path, f"is no JSON ({error})", "delete it and run again") from None
+        raise InputError(path, f"is no JSON ({error})", remedy) from None
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
@@ -139,14 +150,30 @@ def read_rows(path: Path | str, required: tuple[str, ...] = ()) -> list[dict[str
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(path, "does not exist", "check the path") from None
-    except (UnicodeDecodeError, OSError) as error:
-        problem = f"cannot be read ({error})"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise InputError(path, problem, "name a file that can be read") from None
+    except UnicodeDecodeError as error:
+        problem = f"is no UTF-8 text ({error.reason} at byte {error.start})"
         raise InputError(path, problem, "save it as a tab-separated UTF-8 table") from None
+    try:
+        if "\0" in text:
+            raise csv.Error("it holds zero bytes")
+        return _rows(Path(path), text, required)
+    except csv.Error as error:
+        problem = f"is no tab-separated table ({error})"
+        raise InputError(path, problem, "save it as a tab-separated UTF-8 table") from None
+
+
+def _rows(path: Path, text: str, required: tuple[str, ...]) -> list[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(text), delimiter="\t")
-    names = reader.fieldnames or []
+    names = list(reader.fieldnames or [])
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(path, f"has the column {twice[0]!r} twice", "keep one of the two")
     missing = [name for name in required if name not in names]
     if missing:
-        problem = f"lacks the column {missing[0]!r}"
+        problem = f"lacks the column {missing[0]!r}" if text.strip() else "is empty"
         raise InputError(path, problem, f"give the tab-separated columns {', '.join(required)}")
     rows = []
     for number, row in enumerate(reader, start=2):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 from pydantic import ValidationError
@@ -17,6 +18,12 @@ from crossmod.errors import ConfigError
 from crossmod.paths import DEFAULT_STUDY
 
 DATA_DIR_VARIABLE = "CROSSMOD_DATA_DIR"
+MOST_VALUES = 100_000
+"""Values in a study file, its aliases written out."""
+
+
+class _TooLargeError(Exception):
+    """A few lines of YAML that stand for more values than any study has."""
 
 
 def load_study(overrides: Mapping[str, Any] | None = None, path: Path | str | None = None) -> Study:
@@ -74,17 +81,48 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML mapping with the safe loader (no Python objects)."""
     try:
         with open(path, encoding="utf-8") as stream:
-            content = yaml.safe_load(stream)
+            content = _load_yaml(stream)
     except FileNotFoundError:
         raise ConfigError(path, "does not exist", "check the path") from None
     except OSError as error:
         raise ConfigError(path, f"cannot be read ({error.strerror})", "name a study file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        problem = f"is no UTF-8 text ({error.reason} at byte {error.start})"
+        raise ConfigError(path, problem, "name a study file saved as UTF-8") from None
+    except yaml.YAMLError as error:
         problem = f"is no YAML ({' '.join(str(error).split())})"
         raise ConfigError(path, problem, "mend the line named") from None
+    except (_TooLargeError, RecursionError):
+        problem = f"nests too deeply or repeats itself to more than {MOST_VALUES} values"
+        raise ConfigError(path, problem, "write out what its aliases (*name) stand for") from None
     if not isinstance(content, dict):
         raise ConfigError(path, "holds no keys", "see config/README.md")
     return content
+
+
+def _load_yaml(stream: TextIO) -> Any:
+    loader = yaml.SafeLoader(stream)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count(node, {})
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, counts: dict[yaml.Node, int]) -> int:
+    """Values below a node once its aliases are written out; each node is visited once."""
+    if node in counts:
+        return counts[node]
+    counts[node] = MOST_VALUES  # so that an alias to a node around it is too much
+    parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+    below = chain.from_iterable(parts) if isinstance(node, yaml.MappingNode) else parts
+    counts[node] = 1 + sum(_count(part, counts) for part in below)
+    if counts[node] > MOST_VALUES:
+        raise _TooLargeError
+    return counts[node]
 
 
 def parse_study(content: Mapping[str, Any], where: Path | str) -> Study:

@@ -48,3 +48,8 @@ def grouped(pairs: Iterable[tuple[S, str]]) -> dict[S, list[str]]:
 def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a file name is text: Linux allows any bytes, Python keeps them as surrogates."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from crossmod.errors import InputError
+from crossmod.errors import CrossmodError
 
 # Heading in the documentation: module with a list CASES.
-GROUPS = {"Files": "tests.faults.files", "DICOM": "tests.faults.dicom"}
+GROUPS = {
+    "Files": "tests.faults.files",
+    "DICOM": "tests.faults.dicom",
+    "Studies": "tests.faults.studies",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Fault:
         """What crossmod says, with the folder of the case taken out."""
         with tempfile.TemporaryDirectory(prefix="fault-") as folder:
             said = self.run(self.make(Path(folder)))
+            said = said.encode(errors="backslashreplace").decode()
             return said.replace(f"{folder}/", "").replace(folder, ".")
 
 
@@ -51,7 +56,7 @@ def groups() -> dict[str, list[Fault]]:
 
 
 def error_line(action: Callable[[], object]) -> str:
-    """Line of the `InputError` that an action raises.
+    """Line of the `CrossmodError` that an action raises.
 
     Raises
     ------
@@ -60,6 +65,6 @@ def error_line(action: Callable[[], object]) -> str:
     """
     try:
         action()
-    except InputError as error:
+    except CrossmodError as error:
         return str(error)
     raise AssertionError("the fault went unnoticed")

@@ -250,8 +250,10 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch) -> None:
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"closed: cannot be read \(Permission denied\)"):
-        ixi.find(root)
+    found = ixi.find(root)
+    assert list(found.scans) == [("sub-002", "T1w")]
+    (remark,) = found.remarks
+    assert (remark.path, "cannot be read (Permission denied)" in remark.text) == ("closed", True)
 
 
 def test_links_between_folders_are_followed_once(folder) -> None:

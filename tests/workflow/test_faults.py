@@ -15,11 +15,11 @@ import pytest
 from tests.workflow.conftest import Project, make_project
 
 
-def start(project: Project, cores: str) -> subprocess.Popen[bytes]:
+def start(project: Project, cores: str, *targets: str) -> subprocess.Popen[bytes]:
     """Start the study in a process group of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
-        ["snakemake", "--configfile", "config/studies/small.yaml", "--cores", cores],
+        ["snakemake", "--configfile", "config/studies/small.yaml", "--cores", cores, *targets],
         cwd=project.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import logging
 import os
 import sys
@@ -36,8 +37,8 @@ exit codes:
 """
 # Faults of the machine that a user can mend, and how.
 MENDABLE = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space or ask for a larger quota",
+    errno.ENOSPC: "free some space and run again, nothing half-written is left",
+    errno.EDQUOT: "free some space or ask for a larger quota and run again",
     errno.EACCES: "change its permissions",
     errno.EROFS: "choose a folder that can be written",
 }
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; 0 when it ends well, 1 after one clear line about a fault."""
     parsed = make_parser().parse_args(arguments)
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
         end_with_workflow()
         with _messages(parsed.command, parsed.level):
             parsed.run(parsed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -10,13 +11,15 @@ from pathlib import Path
 from crossmod.errors import InputError
 from crossmod.files import read_rows
 from crossmod.ingest.entities import Wanted, choose
-from crossmod.ingest.folders import check_folder
+from crossmod.ingest.folders import check_folder, closed_folder
 from crossmod.ingest.names import (
     Found,
     Remark,
     Source,
     annotation_of,
+    entities_of,
     modality_of,
+    plain_number,
     stem,
     why_no_scan,
 )
@@ -60,8 +63,13 @@ def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
         If the folder does not exist, holds no subject, or no scan has one of `entities`.
     """
     check_folder(root)
-    found = Found(participants=_participants(root))
-    for participant, session, path in _files(root):
+    found = Found()
+    _list_participants(root, found)
+    for participant, session, path in _files(root, found):
+        if other := _other_owner(path.name, participant, session):
+            text = f"not used, the name is of another {other} than the folder; rename or move it"
+            found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), text))
+            continue
         modality = modality_of(path.name)
         if modality is not None:
             key = session_key(participant, session)
@@ -83,23 +91,37 @@ def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
     return found
 
 
-def _participants(root: Path) -> dict[str, dict[str, str]]:
+def _list_participants(root: Path, found: Found) -> None:
+    """Take the rows of participants.tsv; of several of one participant, the first."""
     table = root / "participants.tsv"
-    if not table.is_file():
-        return {}
-    return {row["participant_id"]: row for row in read_rows(table, ("participant_id",))}
+    for row in read_rows(table, ("participant_id",)) if table.is_file() else ():
+        name = row["participant_id"]
+        if found.participants.setdefault(name, row) != row:
+            text = "listed more than once, the first line is used; keep one line"
+            found.remarks.append(Remark(name, table.name, text))
+
+
+def _other_owner(name: str, participant: str, session: str | None) -> str:
+    """Whether a file name says another subject or session than its folder; empty if not."""
+    said = entities_of(name)
+    for what, folder in (("subject", participant), ("session", session)):
+        entity, _, label = (folder or "").partition("-")
+        if folder and said.get(entity, plain_number(label)) != plain_number(label):
+            return what
+    return ""
 
 
 def _without_scans(root: Path, found: Found) -> list[Remark]:
     """Folders and lines of participants.tsv that no scan belongs to."""
     with_scans = {split_key(key)[0] for key, _ in found.scans}
+    told = {remark.path for remark in found.remarks}
     remarks = []
     folders = _subfolders(root, "sub-")
     for name in folders:
         if not LABEL.fullmatch(name):
-            text = "not used, the folder's name is not sub- with letters and digits"
+            text = "not used, the folder's name is not sub- with letters and digits; rename it"
             remarks.append(Remark(name, name, text))
-        elif name not in with_scans:
+        elif name not in with_scans and name not in told:
             remarks.append(Remark(name, name, "no scan in the folder"))
     placed = with_scans.union(folders)
     listed = [name for name in found.participants if name not in placed]
@@ -114,10 +136,11 @@ def _annotations(root: Path, found: Found) -> None:
     for key, _ in found.scans:
         sessions.setdefault(key.split("_")[0], set()).add(key)
     derivatives = root / "derivatives"
-    for derivative in sorted(derivatives.iterdir()) if derivatives.is_dir() else []:
-        if not derivative.is_dir():
+    names = _listed(derivatives, root, found) if derivatives.is_dir() else []
+    for derivative in (derivatives / name for name in names):
+        if not derivative.is_dir() or not _listed(derivative, root, found):
             continue
-        for participant, session, path in _files(derivative):
+        for participant, session, path in _files(derivative, found):
             kind = annotation_of(path.name)
             if kind is None:
                 continue
@@ -125,16 +148,34 @@ def _annotations(root: Path, found: Found) -> None:
             found.annotations += [(key, kind, Source(path)) for key in sorted(keys)]
 
 
-def _files(root: Path) -> Iterator[tuple[str, str | None, Path]]:
-    """Participant, session and path of every file in the modality folders, in fixed order."""
+def _files(root: Path, found: Found) -> Iterator[tuple[str, str | None, Path]]:
+    """Participant, session and path of every file in the modality folders, in fixed order.
+
+    Folders that cannot be read are remarked on.
+    """
     for subject in _folders(root, "sub-"):
-        places = [(None, subject)] + [(s.name, s) for s in _folders(subject, "ses-")]
+        places: list[tuple[str | None, Path]] = [(None, subject)]
+        inside = _listed(subject, root, found)
+        sessions = [subject / n for n in inside if n.startswith("ses-") and LABEL.fullmatch(n)]
+        places += [(path.name, path) for path in sessions if path.is_dir()]
         for session, place in places:
-            for name in FOLDERS:
-                folder = place / name
-                if folder.is_dir():
-                    for file in sorted(os.listdir(folder)):
-                        yield subject.name, session, folder / file
+            names = _listed(place, root, found) if session else inside
+            for folder in (place / name for name in FOLDERS if name in names):
+                for file in _listed(folder, root, found) if folder.is_dir() else ():
+                    yield subject.name, session, folder / file
+
+
+def _listed(folder: Path, root: Path, found: Found) -> list[str]:
+    """Names in a folder, in order; none, with a remark, if it cannot be read."""
+    try:
+        if os.access(folder, os.X_OK):
+            return sorted(os.listdir(folder))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        place = folder.relative_to(root)
+        owner = place.parts[0] if place.parts[0].startswith("sub-") else ""
+        found.remarks.append(closed_folder(owner, place, error))
+        return []
 
 
 def _folders(root: Path, prefix: str) -> list[Path]:

@@ -74,7 +74,7 @@ def find(root: Path) -> Found:
     """
     check_folder(root)
     found = Found()
-    for path in files_below(root):
+    for path in files_below(root, found):
         name = _read(path)
         if name is None:
             if looks_like_image(path.name):

@@ -57,7 +57,7 @@ def choose(found: Found, root: Path, wanted: Mapping[str, Wanted]) -> None:
 def difference(sources: list[Source]) -> str:
     """Entities in which files that claim to be the same scan differ: `run and acq`."""
     names = [entities_of(source.path.name) for source in sources]
-    entities = dict.fromkeys(entity for name in names for entity in name)
+    entities = dict.fromkeys(entity for name in names for entity in name if entity != "sub")
     return " and ".join(e for e in entities if len({name.get(e) for name in names}) > 1)
 
 

@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crossmod.errors import InputError
+from crossmod.ingest.names import Found, Remark
 
 # What archives and tools leave behind; BIDS keeps what is no raw scan in the last three.
 _SKIPPED = {"__MACOSX", "derivatives", "sourcedata", "code"}
 
 
-def files_below(root: Path) -> Iterator[Path]:
+def files_below(root: Path, found: Found | None = None) -> Iterator[Path]:
     """Every file below a folder, in fixed order; links to folders are followed once.
 
     Hidden files are passed over (`._BRATS_001.nii.gz` is no scan), and so are the folders
-    `derivatives`, `sourcedata` and `code`.
-
-    Raises
-    ------
-    InputError
-        If a folder cannot be read: scans would be missing without a word.
+    `derivatives`, `sourcedata` and `code`. Folders that cannot be read are remarked on in `found`.
     """
     seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
+
+    def tell(error: OSError) -> None:
+        if found is not None:
+            found.remarks.append(closed_folder("", Path(error.filename).relative_to(root), error))
+
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=tell):
         place = os.path.realpath(folder)
         if place in seen:
             folders.clear()
@@ -36,9 +37,10 @@ def files_below(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def _refuse(error: OSError) -> None:
-    problem = f"cannot be read ({error.strerror})"
-    raise InputError(str(error.filename), problem, "change its permissions or move it away")
+def closed_folder(participant: str, place: Path, error: OSError) -> Remark:
+    """Remark on a folder that cannot be read: scans must not be missing without a word."""
+    text = f"not used, the folder cannot be read ({error.strerror}); change its permissions"
+    return Remark(participant, place.as_posix(), text)
 
 
 def check_folder(root: Path) -> None:
@@ -47,8 +49,10 @@ def check_folder(root: Path) -> None:
     Raises
     ------
     InputError
-        If it does not exist or is no folder.
+        If it does not exist, is no folder, or cannot be read.
     """
     if not root.is_dir():
         problem = "is no folder" if root.exists() else "does not exist"
         raise InputError(root, problem, "set data_dir to the folder of the raw data")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise InputError(root, "cannot be read (Permission denied)", "change its permissions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from crossmod.ingest.names import Found, Kind, Remark, Source
 from crossmod.ingest.request import Request
 from crossmod.paths import StudyPaths, raw_scan, split_key
 from crossmod.settings import MODALITIES, Modality
+from crossmod.text import is_utf8
 
 ScanStatus = Literal["present", "missing", "excluded"]
 SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
@@ -191,6 +193,8 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
             reason += f"; they differ in {differ}, choose with dataset.entities"
         elif what == "series":
             reason += "; choose one with a table (layout manifest, column series)"
+        else:
+            reason += "; keep one of them"
         return Scan(key, modality, "excluded", reason, rivals=tuple(sources))
     (source,) = sources
     fault = "" if planned else _fault(source.path)
@@ -200,22 +204,40 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
 def _fault(path: Path) -> str:
     """What is wrong with a file as far as its entry in the folder tells; empty if nothing."""
     try:
-        return "empty file" if path.stat().st_size == 0 else ""
+        if path.stat().st_size == 0:
+            return "empty file; copy it again"
+    except FileNotFoundError:
+        gone = "is a link to nothing" if path.is_symlink() else "does not exist"
+        return f"{gone}; copy the file again"
     except OSError as error:
-        return error.strerror or "unreadable"
+        return f"cannot be read ({error.strerror}); check its folder"
+    if not os.access(path, os.R_OK):
+        return "cannot be read (Permission denied); change its permissions"
+    if not is_utf8(path.as_posix()):
+        return "its path is no UTF-8 text; rename it with letters and digits"
+    return ""
 
 
 def _refuse_shared_files(found: Found) -> None:
     """One file in two places would put a brain into train and test, or a target into its input."""
-    owners: dict[tuple[Path, int | None, str | None], str] = {}
+    owners: dict[tuple[object, int | None, str | None], str] = {}
     for (key, modality), sources in found.scans.items():
         for source in sources:
             place = f"{key} {modality}"
-            content = (source.path.resolve(), source.volume, source.series)
+            content = (_identity(source.path), source.volume, source.series)
             owner = owners.setdefault(content, place)
             if owner != place:
                 problem = f"is given as {owner} and as {place}"
                 raise InputError(source.path, problem, "keep one of the two: results would leak")
+
+
+def _identity(path: Path) -> Path | tuple[int, int]:
+    """What is the same for all names of a file: links of either kind give it several."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path
+    return path.resolve() if found.st_nlink == 1 else (found.st_dev, found.st_ino)
 
 
 def _check_stratum(study: Study, found: Found) -> None:

@@ -33,7 +33,7 @@ def find(root: Path) -> Found:
     """
     check_folder(root)
     found = Found()
-    for path in files_below(root):
+    for path in files_below(root, found):
         match = _NAME.fullmatch(path.name)
         place = path.relative_to(root).as_posix()
         if match is None:

@@ -45,6 +45,8 @@ def find(root: Path, manifest: Path) -> Found:
         key = session_key(
             participant, _labelled(session, "ses-", path, number) if session else None
         )
+        if not row["path"]:
+            raise InputError(path, f"line {number} has no path", "name the scan's file there")
         file = Path(row["path"])
         file = file if file.is_absolute() else root / file
         source = _source(row, file, path, number)

@@ -56,7 +56,7 @@ def find(root: Path) -> Found:
     """
     check_folder(root)
     task = _task(root)
-    description = read_json(task / "dataset.json")
+    description = read_json(task / "dataset.json", "copy it again from the data set")
     volumes = _volumes(task, description)
     found = Found()
     for folder in _IMAGES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,23 @@ def _read(source: Source) -> tuple[Image, dict[str, Any]]:
     if source.series is not None:
         return read_series(source)
     image = read_scan(source.path, source.volume)
-    given = read_json(source.sidecar) if source.sidecar else {}
+    try:
+        return image, _given(source.sidecar)
+    except InputError as error:
+        remark = f"goes without its sidecar {Path(error.where).name}, which {error.problem}"
+        return replace(image, remarks=(*image.remarks, f"{remark}; {error.remedy}")), {}
+
+
+def _given(sidecar: Path | None) -> dict[str, Any]:
+    """What a sidecar says of a scan."""
+    if sidecar is None:
+        return {}
+    if not sidecar.is_file():
+        raise InputError(sidecar, "is gone", "copy it again")
+    given = read_json(sidecar, "mend or remove it")
     if not isinstance(given, dict):
-        raise InputError(source.sidecar or "", "holds no keys", "mend or remove it")
-    return image, given
+        raise InputError(sidecar, "holds no keys", "mend or remove it")
+    return given
 
 
 def _compact(data: np.ndarray) -> np.ndarray:
