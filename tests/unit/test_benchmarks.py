@@ -59,3 +59,20 @@ def test_throughput_refuses_stores_of_another_size(tmp_path: Path) -> None:
     assert done.stderr.strip().splitlines()[-1] == (
         f"{stores}: holds slices of 32 px; give --size 32"
     )
+
+
+def test_scale_measures_index_and_plan_of_a_growing_data_set(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.json"
+    script = str(ROOT / "benchmarks" / "index_scale.py")
+    command = [sys.executable, script, "--subjects", "6", "--save", str(saved)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (size,) = json.loads(saved.read_text())
+    assert (size["subjects"], size["layout"]) == (6, "brats")
+    jobs = {row["state"]: row["jobs"] for row in size["rows"]}
+    # Seven conversions and the list of participants are not planned again; a new subject's are.
+    assert jobs["converted"] == jobs["one more subject"] - 8
+    assert jobs["converted, one more subject"] > jobs["converted"]
+    for row in size["rows"]:
+        assert all(value > 0 for name in ("index", "plan") for value in row[name].values())
+        assert row["state"] in done.stdout

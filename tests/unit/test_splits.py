@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import pytest
@@ -84,3 +85,58 @@ def test_a_split_survives_its_table(tmp_path) -> None:
     split = assign(people(12), {}, SplitSettings(mode="kfold", folds=3))
     write_rows(tmp_path / "s.tsv", ("participant_id", "fold", "role"), split_rows(split))
     assert list(read_split(tmp_path / "s.tsv", 3).items()) == list(split.items())
+
+
+def counted_anew(groups, existing, chosen: SplitSettings) -> list[tuple[tuple[str, int], str]]:
+    """The division by its definition: for each participant, all roles are counted again."""
+    split = dict(existing)
+    known = {p for p, _ in existing}
+    learning = {"train": 1 - chosen.validation, "validation": chosen.validation}
+    holdout = {"train": 1 - chosen.test - chosen.validation, "test": chosen.test}
+    holdout["validation"] = chosen.validation
+
+    def lacking(name: str, roles: dict[str, str], target: dict[str, float]) -> str:
+        given = {p: role for p, role in roles.items() if role in target}
+        alike = {p: role for p, role in given.items() if groups.get(p) == groups[name]}
+
+        def lack(role: str) -> float:
+            parts = [
+                target[role] * (len(s) + 1) - Counter(s.values())[role] for s in (given, alike)
+            ]
+            return round(sum(parts), 9)
+
+        return max(target, key=lack)
+
+    def digest(name: str) -> str:
+        return hashlib.sha256(f"{chosen.seed}:{name}".encode()).hexdigest()
+
+    for name in sorted(set(groups) - known, key=digest):
+        if chosen.mode == "holdout":
+            roles = {p: role for (p, _), role in split.items()}
+            split[name, 0] = lacking(name, roles, holdout)
+            continue
+        tested = {p: str(f) for (p, f), role in split.items() if role == "test"}
+        part = lacking(name, tested, {str(f): 1 / chosen.folds for f in range(chosen.folds)})
+        for fold in range(chosen.folds):
+            roles = {p: role for (p, f), role in split.items() if f == fold}
+            split[name, fold] = "test" if fold == int(part) else lacking(name, roles, learning)
+    return list(split.items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    strata=st.lists(st.sampled_from("abc"), min_size=1, max_size=40),
+    later=st.lists(st.sampled_from("abd"), max_size=15),
+    gone=st.integers(1, 9),
+    mode=st.sampled_from(["holdout", "kfold"]),
+    validation=st.sampled_from([0.0, 0.08, 0.1, 0.25]),
+)
+def test_running_counts_divide_as_counting_anew_does(strata, later, gone, mode, validation) -> None:
+    chosen = SplitSettings(mode=mode, folds=3, test=0.3, validation=validation)
+    groups = {f"sub-{i}": group for i, group in enumerate(strata)}
+    first = assign(groups, {}, chosen)
+    assert list(first.items()) == counted_anew(groups, {}, chosen)
+    # Every so many have dropped out, others are new.
+    groups = {name: g for i, (name, g) in enumerate(groups.items()) if i % gone}
+    groups |= {f"sub-new{i}": group for i, group in enumerate(later)}
+    assert list(assign(groups, first, chosen).items()) == counted_anew(groups, first, chosen)

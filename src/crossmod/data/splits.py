@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -50,60 +50,74 @@ def assign(groups: Mapping[str, str], existing: Split, settings: SplitSettings) 
     """
     split = dict(existing)
     known = {participant for participant, _ in existing}
-    parts = _parts(existing, settings)
-    for participant in sorted(set(groups) - known, key=lambda name: _hash(settings.seed, name)):
+    new = sorted(set(groups) - known, key=lambda name: _hash(settings.seed, name))
+    tallies = _tallies(existing, groups, settings)
+    for participant in new:
         if participant in settings.external:
             split.update({(participant, f): "external" for f in range(fold_count(settings))})
         elif settings.mode == "holdout":
-            target = _fractions(settings)
-            split[participant, 0] = cast(Role, _lacking(participant, 0, split, groups, target))
+            split[participant, 0] = cast(Role, tallies[0].place(groups[participant]))
         else:
-            equal = {str(f): 1 / settings.folds for f in range(settings.folds)}
-            parts[participant, 0] = _lacking(participant, 0, parts, groups, equal)
-            _assign_folds(participant, int(parts[participant, 0]), split, groups, settings)
+            *folds, tests = tallies
+            part = int(tests.place(groups[participant]))
+            for fold, tally in enumerate(folds):
+                role = "test" if fold == part else tally.place(groups[participant])
+                split[participant, fold] = cast(Role, role)
     return split
 
 
-def _assign_folds(
-    participant: str, part: int, split: Split, groups: Mapping[str, str], settings: SplitSettings
-) -> None:
-    target = {"train": 1 - settings.validation, "validation": settings.validation}
-    for fold in range(settings.folds):
-        others = {k: r for k, r in split.items() if k[1] == fold and r in target}
-        role = "test" if fold == part else _lacking(participant, fold, others, groups, target)
-        split[participant, fold] = cast(Role, role)
+class _Tally:
+    """Roles given so far, and what share of the participants each shall have.
+
+    Counting anew for each participant would take time that grows with the square of their number.
+    """
+
+    def __init__(self, target: Mapping[str, float]) -> None:
+        self.target = target
+        self.everywhere: Counter[str] = Counter()
+        self.strata: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+
+    def count(self, role: str, stratum: str | None) -> None:
+        """Count a participant; roles that have no share, as `external`, are passed over."""
+        if role in self.target:
+            self.everywhere[role] += 1
+            self.strata[stratum][role] += 1
+
+    def place(self, stratum: str) -> str:
+        """The role furthest below its share, in the stratum and in all together; counted."""
+        counts = [(c, c.total() + 1) for c in (self.everywhere, self.strata[stratum])]
+
+        def lack(role: str) -> float:
+            return sum(self.target[role] * total - count[role] for count, total in counts)
+
+        # Rounded so that equal lacks are equal on every machine; ties go to the first role named.
+        role = max(self.target, key=lambda role: round(lack(role), 9))
+        self.count(role, stratum)
+        return role
 
 
-def _parts(existing: Split, settings: SplitSettings) -> dict[tuple[str, int], str]:
-    """The fold in which each participant of a cross-validation is tested."""
+def _tallies(existing: Split, groups: Mapping[str, str], settings: SplitSettings) -> list[_Tally]:
+    """A tally of each fold; of a cross-validation also one of the folds that test a participant.
+
+    A participant that is no longer there counts in all together, and in no stratum.
+    """
     if settings.mode == "holdout":
-        return {}
-    return {(p, 0): str(fold) for (p, fold), role in existing.items() if role == "test"}
+        tallies = [_Tally(_fractions(settings))]
+    else:
+        learning = {"train": 1 - settings.validation, "validation": settings.validation}
+        equal = {str(fold): 1 / settings.folds for fold in range(settings.folds)}
+        tallies = [*(_Tally(learning) for _ in range(settings.folds)), _Tally(equal)]
+    for (participant, fold), role in existing.items():
+        stratum = groups.get(participant)
+        tallies[fold].count(role, stratum)
+        if role == "test" and settings.mode == "kfold":
+            tallies[-1].count(str(fold), stratum)
+    return tallies
 
 
 def _fractions(settings: SplitSettings) -> dict[str, float]:
     train = 1 - settings.test - settings.validation
     return {"train": train, "test": settings.test, "validation": settings.validation}
-
-
-def _lacking(
-    participant: str,
-    fold: int,
-    assigned: Mapping[tuple[str, int], str],
-    groups: Mapping[str, str],
-    target: Mapping[str, float],
-) -> str:
-    """The role furthest below its share, in the participant's stratum and in all together."""
-    roles = [(p, r) for (p, f), r in assigned.items() if f == fold and r in target]
-    everywhere = Counter(role for _, role in roles)
-    stratum = Counter(role for p, role in roles if groups.get(p) == groups[participant])
-
-    def lack(role: str) -> float:
-        in_all = target[role] * (everywhere.total() + 1) - everywhere[role]
-        return in_all + target[role] * (stratum.total() + 1) - stratum[role]
-
-    # Rounded so that equal lacks are equal on every machine; ties go to the first role named.
-    return max(target, key=lambda role: round(lack(role), 9))
 
 
 def _hash(seed: int, participant: str) -> str:
