@@ -67,8 +67,13 @@ def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None
     mask = root / "derivatives/masks/sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(b"x")
-    sessions = sessions_of(study_of(root))
-    assert [s.annotations for s in sessions] == [(("brain", Source(mask)),)] * 2
+    other = mask.with_name("sub-01_label-lesionchange_mask.nii.gz")
+    other.write_bytes(b"x")
+    study = study_of(root)
+    assert [s.annotations for s in sessions_of(study)] == [(("brain", Source(mask)),)] * 2
+    remark = index_study(study).remarks[-1]
+    assert remark.path == other.relative_to(root).as_posix()
+    assert remark.text.startswith("mask not used, its name has neither desc-brain nor")
 
 
 def test_manifest_of_any_names(bids, study_of) -> None:

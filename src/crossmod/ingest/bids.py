@@ -18,6 +18,7 @@ from crossmod.ingest.names import (
     Source,
     annotation_of,
     entities_of,
+    is_mask,
     modality_of,
     plain_number,
     stem,
@@ -28,6 +29,7 @@ from crossmod.paths import session_key, split_key
 FOLDERS = ("anat", "ct", "pet")
 EXAMPLE = "sub-01/anat/sub-01_T1w.nii.gz"
 LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
+OTHER_MASK = "mask not used, its name has neither desc-brain nor label-lesion or label-tumor"
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -143,6 +145,9 @@ def _annotations(root: Path, found: Found) -> None:
         for participant, session, path in _files(derivative, found):
             kind = annotation_of(path.name)
             if kind is None:
+                if is_mask(path.name):
+                    place = path.relative_to(root).as_posix()
+                    found.remarks.append(Remark(participant, place, OTHER_MASK))
                 continue
             keys = [session_key(participant, session)] if session else sessions.get(participant, ())
             found.annotations += [(key, kind, Source(path)) for key in sorted(keys)]

@@ -162,10 +162,15 @@ def why_no_scan(name: str) -> str | None:
     return f"not used, the name ends on none of {', '.join(_SUFFIXES)}"
 
 
+def is_mask(name: str) -> bool:
+    """Whether a derivative is a mask or a label map of any kind, by its name."""
+    return (stem(name) or "").endswith(("_mask", "_dseg"))
+
+
 def annotation_of(name: str) -> Kind | None:
     """Whether a derivative is a brain mask or a lesion label map, by its name."""
     base = stem(name)
-    if base is None or not base.endswith(("_mask", "_dseg")):
+    if base is None or not is_mask(name):
         return None
     base = base.rsplit("_", 1)[0]
     if _BRAIN.search(base):
