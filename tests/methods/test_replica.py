@@ -120,7 +120,8 @@ def test_a_grown_forest_is_asked_as_if_it_had_not_seen_the_pixels() -> None:
     x = torch.rand(2000, 6)
     noisy = x[:, 0] + 0.3 * torch.randn(2000)
     forest = Forest()
-    estimate = method._grow(forest, x[:1000], noisy[:1000])
+    grown = method._grow(forest, x[:1000], noisy[:1000])
+    estimate = method._as_unseen(forest, x[:1000], *grown)
 
     def error(found: torch.Tensor, truth: torch.Tensor) -> float:
         return float((found - truth).square().mean().sqrt())

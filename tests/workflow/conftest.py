@@ -68,6 +68,11 @@ class Project:
 
     root: Path
 
+    def copy(self, root: Path) -> Project:
+        """A copy to change at will."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root)
+
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment in the project."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -173,5 +178,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished study to change at will."""
-    shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return finished.copy(tmp_path / "project")

@@ -65,8 +65,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(converted: Project, tmp_path: Path) -> Project:
     """A copy to change at will."""
-    shutil.copytree(converted.root, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+    return converted.copy(tmp_path / "project")
 
 
 def status(project: Project, stage: str, number: int) -> dict:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from crossmod.errors import InputError
 from crossmod.files import read_rows
 from crossmod.ingest.entities import Wanted, choose
-from crossmod.ingest.folders import check_folder, closed_folder
+from crossmod.ingest.folders import check_folder, closed_folder, refuse_empty
 from crossmod.ingest.names import (
     Found,
     Remark,
@@ -84,10 +83,7 @@ def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
             found.remarks.append(Remark(participant, path.relative_to(root).as_posix(), why))
     if found.scans and entities:
         choose(found, root, entities)
-    if not found.scans:
-        problem = f"holds no scans named like {EXAMPLE}"
-        problem += " with these dataset.entities" if entities else ""
-        raise InputError(root, problem, "check data_dir and dataset.layout")
+    refuse_empty(found, root, EXAMPLE + (" with these dataset.entities" if entities else ""))
     _annotations(root, found)
     found.remarks += _without_scans(root, found)
     return found

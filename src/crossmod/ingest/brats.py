@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossmod.errors import InputError
-from crossmod.ingest.folders import check_folder, files_below
-from crossmod.ingest.names import Found, Remark, Source, looks_like_image
+from crossmod.ingest.folders import check_folder, files_below, refuse_empty
+from crossmod.ingest.names import Found, Remark, Source, looks_like_image, plain_label
 from crossmod.paths import session_key
 from crossmod.settings import Modality
 
@@ -80,7 +79,7 @@ def find(root: Path) -> Found:
             if looks_like_image(path.name):
                 _leave_out(found, root, path, "the name is none of BraTS's")
             continue
-        participant = "sub-" + re.sub(r"[^A-Za-z0-9]", "", name.subject)
+        participant = f"sub-{plain_label(name.subject)}"
         key = session_key(participant, f"ses-{name.session}" if name.session else None)
         if name.kind in _MODALITIES:
             scans = found.scans.setdefault((key, _MODALITIES[name.kind]), [])
@@ -90,9 +89,7 @@ def find(root: Path) -> Found:
             found.annotations.append((key, "lesion", Source(path, labels=name.labels)))
         else:
             _leave_out(found, root, path, f"BraTS has no images called {name.kind}")
-    if not found.scans:
-        problem = f"holds no scans named like {EXAMPLE}"
-        raise InputError(root, problem, "check data_dir and dataset.layout")
+    refuse_empty(found, root, EXAMPLE)
     return found
 
 

@@ -43,6 +43,19 @@ def closed_folder(participant: str, place: Path, error: OSError) -> Remark:
     return Remark(participant, place.as_posix(), text)
 
 
+def refuse_empty(found: Found, root: Path, example: str) -> None:
+    """Refuse a data folder without scans; `example` is how they would be named.
+
+    Raises
+    ------
+    InputError
+        If nothing was found.
+    """
+    if not found.scans:
+        problem = f"holds no scans named like {example}"
+        raise InputError(root, problem, "check data_dir and dataset.layout")
+
+
 def check_folder(root: Path) -> None:
     """Refuse a data folder that is none.
 

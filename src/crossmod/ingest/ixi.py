@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossmod.errors import InputError
-from crossmod.ingest.folders import check_folder, files_below
+from crossmod.ingest.folders import check_folder, files_below, refuse_empty
 from crossmod.ingest.names import Found, Remark, Source, looks_like_image
 from crossmod.settings import Modality
 
@@ -47,7 +46,5 @@ def find(root: Path) -> Found:
         else:
             why = f"not used, {match['kind']} is no modality of crossmod"
             found.remarks.append(Remark(participant, place, why))
-    if not found.scans:
-        problem = f"holds no scans named like {EXAMPLE}"
-        raise InputError(root, problem, "check data_dir and dataset.layout")
+    refuse_empty(found, root, EXAMPLE)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from crossmod.errors import InputError
 from crossmod.files import read_json
 from crossmod.ingest.folders import check_folder
-from crossmod.ingest.names import Found, Remark, Source, stem
+from crossmod.ingest.names import Found, Remark, Source, plain_label, stem
 from crossmod.settings import Modality
 
 EXAMPLE = "imagesTr/BRATS_001.nii.gz with dataset.json"
@@ -135,4 +135,4 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _participant(path: Path) -> str:
-    return "sub-" + re.sub(r"[^A-Za-z0-9]", "", stem(path.name) or "")
+    return f"sub-{plain_label(stem(path.name) or '')}"

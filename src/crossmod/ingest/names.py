@@ -162,6 +162,11 @@ def why_no_scan(name: str) -> str | None:
     return f"not used, the name ends on none of {', '.join(_SUFFIXES)}"
 
 
+def plain_label(text: str) -> str:
+    """Letters and digits of a text, which alone may be in a BIDS label; perhaps none."""
+    return re.sub(r"[^A-Za-z0-9]", "", text)
+
+
 def is_mask(name: str) -> bool:
     """Whether a derivative is a mask or a label map of any kind, by its name."""
     return (stem(name) or "").endswith(("_mask", "_dseg"))

@@ -46,10 +46,11 @@ class Replica(ClassicalMethod):
             small, inside = self._shrink(source, factor)
             features = self._features_inside(small, coarser, inside)
             truth = functional.avg_pool2d(target, factor)[:, 0][inside]
-            estimate = self._grow(self._forest(factor), features, truth)
+            forest = self._forest(factor)
+            grown = self._grow(forest, features, truth)
             if factor > 1:
                 coarser = small.new_full((len(small), 1, *small.shape[2:]), BACKGROUND)
-                coarser[:, 0][inside] = estimate
+                coarser[:, 0][inside] = self._as_unseen(forest, features, *grown)
 
     def _draw_slices(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         """At most `slices` slices, every one as likely as any other (reservoir sampling)."""
@@ -66,12 +67,10 @@ class Replica(ClassicalMethod):
         sources, targets = zip(*kept, strict=True)
         return torch.stack(sources), torch.stack(targets)
 
-    def _grow(self, forest: Forest, features: Tensor, truth: Tensor) -> Tensor:
-        """Grow a forest; what it says of every pixel, (N,), as it would of an unseen one.
+    def _grow(self, forest: Forest, features: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Grow a forest; the pixels it was grown on, and what trees that left each out say of it.
 
-        A pixel that the forest was grown on is asked of the trees that did not see it. The trees
-        that did know it by heart, and the next forest would learn to copy an image far better than
-        any that synthesis can give it.
+        0 stands for a pixel that no tree left out, which happens with few trees.
         """
         # Needed to fit only: a trained model runs on torch alone.
         from sklearn.ensemble import RandomForestRegressor
@@ -88,10 +87,17 @@ class Replica(ClassicalMethod):
         )
         grower.fit(features[drawn].numpy(), truth[drawn].numpy())
         forest.take(tree.tree_ for tree in grower.estimators_)
+        return drawn, torch.from_numpy(grower.oob_prediction_).to(truth)
+
+    @staticmethod
+    def _as_unseen(forest: Forest, features: Tensor, drawn: Tensor, left_out: Tensor) -> Tensor:
+        """What a forest says of every pixel, (N,), as it would of an unseen one.
+
+        The trees that a pixel was given to know it by heart, and the next forest would learn to
+        copy an image far better than any that synthesis can give it.
+        """
         estimate = forest(features)
-        unseen = torch.from_numpy(grower.oob_prediction_).to(estimate)
-        # 0 stands for a pixel that no tree left out, which happens with few trees.
-        estimate[drawn] = torch.where(unseen == 0, estimate[drawn], unseen)
+        estimate[drawn] = torch.where(left_out == 0, estimate[drawn], left_out)
         return estimate
 
     def _forest(self, factor: int) -> Forest:

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from typing import Any
 
+from crossmod.ingest.names import plain_label
+
 # Labels that studies give: `sub-01`, `P012`. As PatientID they tell nothing.
 _STUDY_LABEL = re.compile(
     r"(sub|subj|subject|case|patient|pat|phantom|volunteer|anon|p|s)?0*\d{1,3}"
@@ -36,7 +38,7 @@ def gives_away(folder: str, ds: Any) -> bool:
 
 def label(folder: str) -> str:
     """`sub-` and the letters and digits of a folder's name; empty if it has none."""
-    name = re.sub(r"[^A-Za-z0-9]", "", re.sub(r"^sub-", "", folder))
+    name = plain_label(folder.removeprefix("sub-"))
     return f"sub-{name}" if name else ""
 
 
