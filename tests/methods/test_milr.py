@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from crossmod.methods.base import Inputs
+from crossmod.methods.milr import rectified_l1
 from crossmod.methods.registry import build
 from crossmod.nets.latent_fusion import LatentFusionNet, fuse
 
@@ -92,3 +93,24 @@ def test_the_latent_cost_pulls_the_embeddings_together() -> None:
             losses = method.training_step(data)  # type: ignore[attr-defined]
         found[weight] = float(losses["latent_variance"])
     assert found[10.0] < 0.5 * found[0.0]
+
+
+def test_the_error_before_rectification_by_hand() -> None:
+    image = torch.tensor([-3.0, -3.0, 0.5], requires_grad=True)
+    error = rectified_l1(image, torch.tensor([-1.0, 0.0, 0.0]))
+    error.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(error.detach(), torch.tensor((0 + 3 + 0.5) / 3))
+    torch.testing.assert_close(image.grad, torch.tensor([0.0, -1.0, 1.0]) / 3)
+
+
+def test_an_image_that_is_all_background_is_learned_from() -> None:
+    torch.manual_seed(0)
+    method = build("milr", {"width": 4, "learning_rate": 2e-2}, Inputs(SOURCES, 0, 32))
+    method.optimizers = method.make_optimizers()  # type: ignore[attr-defined]
+    with torch.no_grad():
+        method.networks["generator"].decoder.last.bias.fill_(-3)  # type: ignore[union-attr,operator]
+    source = random(2, 3, 32, 32).tanh()
+    assert (method.generate(source) == -1).all()
+    for _ in range(100):
+        method.training_step({"source": source, "target": source[:, :1]})  # type: ignore[attr-defined]
+    assert (method.generate(source) > -1).float().mean() > 0.5

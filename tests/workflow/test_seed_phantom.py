@@ -48,6 +48,13 @@ def test_trained_methods_beat_every_null(psnr: pd.DataFrame, model: str) -> None
     assert psnr.loc[model, TWO] > nulls.max()
 
 
+def test_no_training_ends_below_the_brain_mean(psnr: pd.DataFrame) -> None:
+    """A network that is dead or has diverged is below it."""
+    trained = psnr[~psnr.index.str.startswith("null-")]
+    assert len(trained) == 14
+    assert (trained.isna() | trained.gt(psnr.loc["null-mean"])).all(axis=None)
+
+
 @pytest.mark.parametrize("model", MANY_TO_ONE)
 def test_two_sources_beat_one(psnr: pd.DataFrame, model: str) -> None:
     assert psnr.loc[model, TWO] > psnr.loc[model, ONE]

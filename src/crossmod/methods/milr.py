@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from crossmod.losses.reconstruction import l1
-from crossmod.methods.base import Batch, GradientMethod, Inputs, plain
+from crossmod.methods.base import BACKGROUND, Batch, GradientMethod, Inputs, plain
 from crossmod.methods.milr_settings import MethodSettings
 from crossmod.methods.registry import register
 from crossmod.nets.latent_fusion import LatentFusionNet
@@ -24,7 +25,9 @@ class MILR(GradientMethod):
 
     Deviations: one decoder, for the target of the task, where the paper has one for each
     modality; no spatial transformer, because scans are registered before; intensities are scaled
-    to a fixed range instead of the volume's mean; the step size falls at the end, no early stop.
+    to a fixed range instead of the volume's mean; the step size falls at the end, no early stop;
+    the last ReLU passes gradients where its output is wrongly 0, because one that is 0 everywhere,
+    as happens within the first steps at some step sizes, would else stay so.
     """
 
     settings: MethodSettings
@@ -50,8 +53,8 @@ class MILR(GradientMethod):
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step on the three costs."""
         image, alone, variance = self.networks["generator"](batch["source"])
-        fused = l1(image, batch["target"])
-        single = l1(alone, batch["target"].expand_as(alone))
+        fused = rectified_l1(image, batch["target"])
+        single = rectified_l1(alone, batch["target"].expand_as(alone))
         # Each single image weighs as much as the fused one.
         loss = fused + single * alone.shape[1] + self.settings.lambda_latent * variance
         self.optimizers["generator"].zero_grad()
@@ -63,4 +66,14 @@ class MILR(GradientMethod):
     def generate(self, source: Tensor) -> Tensor:
         """Image of the fused embedding; a source that is all background counts as missing."""
         image: Tensor = plain(self.networks["generator"])(source)[0]
-        return image
+        return image.clamp(min=BACKGROUND)
+
+
+def rectified_l1(image: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of an image that is yet to be rectified at the background.
+
+    Below the background is no error where the target is background. Elsewhere it is one with a
+    gradient, which a ReLU would stop.
+    """
+    lowest = torch.where(target > BACKGROUND, -torch.inf, BACKGROUND)
+    return l1(image.maximum(lowest), target)

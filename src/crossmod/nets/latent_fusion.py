@@ -38,8 +38,8 @@ class LatentFusionNet(nn.Module):
 
     Notes
     -----
-    Images inside are shifted to [0, 2], so that the background is 0 as in the paper, whose
-    decoder ends in a ReLU.
+    Images inside are shifted to [0, 2], so that the background is 0 as in the paper. Its last
+    ReLU is left to the caller, who needs the values before it to learn from them.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class LatentFusionNet(nn.Module):
         Returns
         -------
         image : Tensor
-            From the fused embedding, (B, 1, H, W), at least -1.
+            From the fused embedding, (B, 1, H, W), not rectified: below -1 is background.
         alone : Tensor
             From each source's own embedding, (B, sources, H, W); that of a missing one is
             the fused image.
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four convolutions with two concatenating skips: (B, n_in, H, W) -> (B, 1, H, W), >= 0.
+    """Four convolutions with two concatenating skips: (B, n_in, H, W) -> (B, 1, H, W).
 
     Parameters
     ----------
@@ -182,10 +182,10 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(2 * width, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image with background 0."""
+        """Image with background 0 or below."""
         first = self.first(x)
         second = self.second(torch.cat([x, first], dim=1))
-        return torch.relu(self.last(torch.cat([first, second], dim=1)))
+        return self.last(torch.cat([first, second], dim=1))
 
 
 def double_convolution(n_in: int, n_out: int, slope: float = SLOPE) -> nn.Sequential:
