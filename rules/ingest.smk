@@ -79,9 +79,10 @@ rule ingest:
         mem_mb=2000,
     params:
         sources=sources_json,
+        deface="--deface" if STUDY.dataset.deface else "",
         folder=PLAN.paths.ingested_root,
     shell:
-        "python -m crossmod ingest --session {wildcards.session}"
+        "python -m crossmod ingest --session {wildcards.session} {params.deface}"
         " --sources {params.sources:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 

@@ -64,6 +64,8 @@ class DatasetSettings(Section):
     preproc}`; of a list (`{run: ["2", "1", null]}`) the first there is, null for names without."""
     phantom: PhantomSettings | None = None
     """Settings of the phantom (layout `phantom`)."""
+    deface: bool = False
+    """Work on copies of the scans, written as BIDS, from which the face was taken."""
     include: tuple[str, ...] | None = None
     """Participants to use; by default all."""
     exclude: dict[str, str] = Field({})

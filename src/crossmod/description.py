@@ -91,8 +91,13 @@ def _data(plan: Plan) -> list[str]:
         )
     else:
         first = f"The study used {who} of the data set {study.dataset.name}."
-        if not plan.index.in_place:
-            first += f" They were converted to BIDS from the layout {plan.index.detected.layout}."
+        layout = plan.index.detected.layout
+        if not plan.index.in_place and layout != "bids":
+            first += f" They were converted to BIDS from the layout {layout}."
+    if study.dataset.deface:
+        first += (
+            " Faces were cut off along a plane 10 mm in front of and below the brain [@quickshear]."
+        )
     text = [first, f"There were {listed([f'{scans[m]} {m}' for m in modalities])} scans."]
     needed = study.task_modalities
     lacking = sum(not set(needed) <= set(session.available) for session in used)

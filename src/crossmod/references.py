@@ -26,6 +26,8 @@ REFERENCES = {
     "IEEE Transactions on Medical Imaging 29(6):1310-1320, 2010.",
     "pix2pix": "Isola P, Zhu J-Y, Zhou T, Efros AA. Image-to-image translation with "
     "conditional adversarial networks. CVPR, 2017.",
+    "quickshear": "Schimke N, Hale J. Quickshear defacing for neuroimages. USENIX Workshop on "
+    "Health Security and Privacy, 2011.",
     "snakemake": "Mölder F, Jablonski KP, Letcher B, et al. Sustainable data analysis "
     "with Snakemake. F1000Research 10:33, 2021.",
     "ssim": "Wang Z, Bovik AC, Sheikh HR, Simoncelli EP. Image quality assessment: from "

@@ -52,6 +52,7 @@ def _add_ingest(commands: Commands) -> None:
     parser.add_argument(
         "--sources", type=parse_json, default={}, metavar="JSON", help="files of the session"
     )
+    parser.add_argument("--deface", action="store_true", help="take the face out of every scan")
     parser.add_argument(
         "--output-dir", type=Path, required=True, metavar="FOLDER", help="BIDS data set to write"
     )
@@ -150,7 +151,7 @@ def _ingest(arguments: Arguments) -> None:
     request = Request.from_json(arguments.sources)
     paths = IngestedPaths(arguments.output_dir, arguments.session)
     with stage(f"{arguments.session}: {', '.join(request.scans)}", paths.status):
-        ingest_session(paths, request)
+        ingest_session(paths, request, arguments.deface)
 
 
 def _preprocess(arguments: Arguments) -> None:

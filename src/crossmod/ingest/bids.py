@@ -20,6 +20,7 @@ from crossmod.ingest.names import (
     is_mask,
     modality_of,
     plain_number,
+    sidecar_of,
     stem,
     why_no_scan,
 )
@@ -74,7 +75,8 @@ def find(root: Path, entities: Mapping[str, Wanted] | None = None) -> Found:
         modality = modality_of(path.name)
         if modality is not None:
             key = session_key(participant, session)
-            found.scans.setdefault((key, modality), []).append(Source(path))
+            source = Source(path, sidecar=sidecar_of(path))
+            found.scans.setdefault((key, modality), []).append(source)
             found.participants.setdefault(participant, {})
         elif kind := annotation_of(path.name):
             key = session_key(participant, session)

@@ -94,11 +94,12 @@ class Index:
     remarks: tuple[Remark, ...]
     detected: Detected
     participants: dict[str, dict[str, str]]
+    deface: bool = False
 
     @property
     def in_place(self) -> bool:
         """Whether scans are used where they lie."""
-        return self.detected.layout in IN_PLACE
+        return self.detected.layout in IN_PLACE and not self.deface
 
 
 def index_study(study: Study) -> Index:
@@ -139,7 +140,7 @@ def index_study(study: Study) -> Index:
     people = study.dataset.include
     remarks = [r for r in found.remarks if people is None or r.participant in people]
     by_key = {session.key: session for session in sessions}
-    return Index(by_key, tuple(remarks), detected, found.participants)
+    return Index(by_key, tuple(remarks), detected, found.participants, study.dataset.deface)
 
 
 def find(study: Study) -> tuple[Detected, Found]:

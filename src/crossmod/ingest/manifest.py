@@ -9,7 +9,7 @@ from crossmod.errors import InputError
 from crossmod.files import read_rows
 from crossmod.ingest.dicom import reader as dicom
 from crossmod.ingest.labels import CONVENTIONS
-from crossmod.ingest.names import Found, Kind, Source, stem
+from crossmod.ingest.names import Found, Kind, Source, sidecar_of
 from crossmod.paths import session_key
 from crossmod.settings import MODALITIES, Modality
 
@@ -77,12 +77,11 @@ def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source
     if labels and labels not in CONVENTIONS:
         problem = f"line {number} has the unknown labels {labels!r}"
         raise InputError(table, problem, f"use one of {', '.join(CONVENTIONS)}")
-    sidecar = file.with_name(f"{stem(file.name) or file.stem}.json")
     return Source(
         file,
         volume=int(volume) if volume else None,
         labels=labels or None,
-        sidecar=sidecar if sidecar.is_file() else None,
+        sidecar=sidecar_of(file),
     )
 
 

@@ -120,6 +120,12 @@ def stem(name: str) -> str | None:
     return None
 
 
+def sidecar_of(image: Path) -> Path | None:
+    """JSON file of the same name beside an image, None if there is none."""
+    sidecar = image.with_name(f"{stem(image.name) or image.stem}.json")
+    return sidecar if sidecar.is_file() else None
+
+
 def entities_of(name: str) -> dict[str, str]:
     """Entities of a BIDS name: `{"sub": "01", "run": "1"}`; numbers without leading zeros."""
     pairs = (part.split("-", 1) for part in (stem(name) or "").split("_") if "-" in part)

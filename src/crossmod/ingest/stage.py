@@ -22,14 +22,14 @@ from crossmod.ingest.request import Request
 from crossmod.io import Image, read_image, read_scan, write_image
 from crossmod.paths import IngestedPaths
 from crossmod.privacy import allowed_header, allowed_sidecar
-from crossmod.settings import Modality
+from crossmod.settings import MODALITIES, Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
 STAGE = "ingest"
 log = logging.getLogger(__name__)
 
 
-def ingest_session(paths: IngestedPaths, request: Request) -> Status:
+def ingest_session(paths: IngestedPaths, request: Request, deface: bool = False) -> Status:
     """Convert one session to BIDS and write its status file, also when the input is at fault.
 
     A scan or annotation that cannot be used is left out; its reason is in the details of the
@@ -41,9 +41,11 @@ def ingest_session(paths: IngestedPaths, request: Request) -> Status:
         Where to write.
     request : Request
         What to convert.
+    deface : bool
+        Whether to take the face out of every scan; a session where it cannot be found fails.
     """
     _clean(paths)
-    status = guarded(STAGE, paths.key, lambda: _convert(paths, request))
+    status = guarded(STAGE, paths.key, lambda: _convert(paths, request, deface))
     if not status.ok:
         _clean(paths)
     write_status(paths.status, status)
@@ -78,19 +80,21 @@ class _Made:
             self.left_out[name] = f"{source.name} {error.problem}"
 
 
-def _convert(paths: IngestedPaths, request: Request) -> Status:
+def _convert(paths: IngestedPaths, request: Request, deface: bool) -> Status:
     made = _Made()
     for modality, source in request.scans.items():
         made.attempt(modality, source, partial(_write_scan, paths, modality, source, made.notes))
     if not made.outputs:
         empty = InputError(paths.key, "has no scan", "check the index of its scans")
         raise made.faults[0] if made.faults else empty
+    defaced = _deface(made) if deface else []
     for name, kind, source, number in request.numbered:
         path = paths.annotation(kind, number, labeled=source.labels is not None)
         made.attempt(name, source, partial(_write_annotation, path, kind, source))
     for name, reason in made.left_out.items():
         log.warning("%s: %s left out: %s", paths.key, name, reason)
     details = {"left_out": made.left_out, "notes": made.notes, "sources": made.sources}
+    details.update({"defaced": defaced} if deface else {})
     if "PET" in made.outputs:
         _, lacking = pet_sidecar(read_json(sidecar_path(made.outputs["PET"])))
         details.update({"pet_lacks": lacking} if lacking else {})
@@ -111,10 +115,25 @@ def _write_scan(paths: IngestedPaths, modality: Modality, source: Source, notes:
     """Write one scan and its sidecar; what the user should know of the file goes to `notes`."""
     path = paths.scan(modality)
     image, given = _read(source)
-    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
+    _write_image(path, image)
     write_json(sidecar_path(path), _sidecar(modality, given))
     notes += [f"{modality} {remark}" for remark in image.remarks]
     return path
+
+
+def _write_image(path: Path, image: Image) -> None:
+    write_image(path, Image(_compact(image.data), image.affine, allowed_header(image.header)))
+
+
+def _deface(made: _Made) -> list[str]:
+    """Replace the scans just written by ones without face; names them."""
+    from crossmod.ingest.defacing import deface
+
+    scans = {m: made.outputs[m] for m in MODALITIES if m in made.outputs}
+    images = deface(scans)
+    for modality, image in images.items():
+        _write_image(scans[modality], image)
+    return list(images)
 
 
 def _read(source: Source) -> tuple[Image, dict[str, Any]]:

@@ -151,13 +151,26 @@ def resample_mask(mask: Image, target: Grid, transform: Matrix) -> NDArray[np.bo
 def covered(source: Grid, target: Grid, transform: Matrix) -> NDArray[np.bool_]:
     """Voxels of `target` whose centers lie in the field of view of `source`."""
     matrix = index_map(source, target, transform)
-    axes = [np.arange(n, dtype=np.float64) for n in target.shape]
     inside = np.ones(target.shape, dtype=bool)
     for row, size in zip(matrix[:3], source.shape, strict=True):
-        x, y, z = (row[k] * axes[k] for k in range(3))
-        index = x[:, None, None] + y[None, :, None] + (z + row[3])[None, None, :]
+        index = linear_function(row, target.shape)
         inside &= (index >= -0.5 - EXACT) & (index <= size - 0.5 + EXACT)
     return inside
+
+
+def linear_function(row: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """`row @ (i, j, k, 1)` for every voxel of a volume.
+
+    Parameters
+    ----------
+    row : array, shape (4,)
+        Row of a matrix that takes voxel indices somewhere.
+    shape : tuple of int
+        Voxels along x, y, z.
+    """
+    x, y, z = (factor * np.arange(size) for factor, size in zip(row[:3], shape, strict=True))
+    total: NDArray[np.float64] = x[:, None, None] + y[None, :, None] + (z + row[3])[None, None, :]
+    return total
 
 
 def working_copy(image: Image, spacing_mm: float) -> Image:

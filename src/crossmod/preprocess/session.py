@@ -3,92 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.bids_dataset import dataset_description
 from crossmod.config import PreprocessSettings
-from crossmod.errors import InputError
 from crossmod.files import write_json
-from crossmod.hashing import hash_file
-from crossmod.intensity import Normalizer
-from crossmod.io import (
-    Image,
-    describe_header,
-    read_scan,
-    same_grid,
-    to_ras,
-    write_image,
-)
+from crossmod.io import Image, same_grid
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
-from crossmod.preprocess.annotations import Annotations, Placed, place
+from crossmod.preprocess.annotations import Annotations
 from crossmod.preprocess.appearance import View, judge_names
 from crossmod.preprocess.atlas import read_template
-from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
-from crossmod.preprocess.field_of_view import field_of_view
-from crossmod.preprocess.foreground import brain_only_mask
+from crossmod.preprocess.face import face_plane, shows_face
+from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
     COARSE_MM,
     near_brain,
     normalized_mutual_information,
     register,
 )
-from crossmod.preprocess.resampling import (
-    Grid,
-    covered,
-    isotropic_grid,
-    resample,
-    resample_mask,
-    working_copy,
-)
-from crossmod.preprocess.transforms import Matrix, write_itk
+from crossmod.preprocess.resampling import Grid, isotropic_grid, resample_mask, working_copy
+from crossmod.preprocess.state import Session
+from crossmod.preprocess.transforms import Matrix
+from crossmod.preprocess.writing import write_masks, write_volumes
 from crossmod.settings import Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
 STAGE = "preprocess"
-WHOLE_BRAIN = 0.999
-LEAST_COVER = 0.05
-
-
-@dataclass
-class _Session:
-    """What is known of a session on the way; world coordinates are RAS mm."""
-
-    paths: PreprocessedPaths
-    settings: PreprocessSettings
-    files: dict[Modality, Path]
-    raw: dict[Modality, dict[str, Any]] = field(default_factory=dict)
-    scans: dict[Modality, Image] = field(default_factory=dict)
-    brain_only: dict[Modality, NDArray[np.bool_] | None] = field(default_factory=dict)
-    placed: Placed = field(default_factory=Placed)
-    affines: dict[Modality, Matrix] = field(default_factory=dict)
-    normalizers: dict[Modality, Normalizer] = field(default_factory=dict)
-    checks: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    appearance: dict[Modality, dict[str, Any]] = field(default_factory=dict)
-    outputs: dict[str, Path] = field(default_factory=dict)
-
-    @property
-    def reference(self) -> Modality:
-        """First of the preferred modalities that there is."""
-        return next(m for m in self.settings.reference if m in self.scans)
-
-    @property
-    def space(self) -> str:
-        """Name of the common space."""
-        return self.reference if self.settings.space == "native" else TEMPLATE_SPACE
-
-    def drop(self, modality: Modality, reason: str) -> None:
-        """Go on without a modality and say why."""
-        self.notes.append(f"{modality} left out: {reason}")
-        for known in (self.scans, self.raw, self.affines, self.normalizers):
-            known.pop(modality, None)  # type: ignore[attr-defined]
 
 
 def run(
@@ -157,64 +102,23 @@ def preprocess_session(
     InputError
         If no scan can be used or the reference cannot be processed.
     """
-    session = _Session(paths, settings, scans)
-    _read(session, annotations)
+    session = Session(paths, settings, scans)
+    read_scans(session, annotations)
     brain = _find_brain(session)
     volume_ml = float(brain.data.sum()) * Grid.of(brain).voxel_ml
     session.checks["brain_volume_ml"] = round(volume_ml, 3)
     _align(session, brain)
+    _look_for_faces(session, brain)
     grid, to_native = _common_space(session, brain)
     mask = resample_mask(brain, grid, to_native)
-    views = _resample_scans(session, grid, mask)
-    _write_masks(session, grid, mask)
+    views = write_volumes(session, grid, mask)
+    write_masks(session, grid, mask)
     _judge(session, views, mask)
     _draw(session, views, mask)
     return _status(session)
 
 
-def _read(session: _Session, annotations: Annotations) -> None:
-    """Read, bring to RAS, correct the bias field; unreadable scans are dropped."""
-    settings = session.settings
-    as_stored: dict[Modality, Image] = {}
-    wanted = [m for m in settings.reference if m in session.files]
-    wanted += [m for m in session.files if m not in wanted]
-    faults = []
-    for modality in (m for m in wanted if m in settings.modalities):
-        path = session.files[modality]
-        try:
-            image = read_scan(path)
-        except InputError as error:
-            faults.append(error)
-            session.drop(modality, f"{path.name} {error.problem}")
-            continue
-        as_stored[modality] = image
-        session.raw[modality] = {
-            "name": path.name,
-            "sha256": hash_file(path),
-            "shape": list(image.data.shape),
-            "affine": image.affine.tolist(),
-            "header": describe_header(image),
-        }
-        session.notes += [f"{modality} {remark}" for remark in image.remarks]
-        session.notes += quality.remarks(modality, image.data)
-        session.scans[modality] = _corrected(to_ras(image), modality, settings)
-        session.brain_only[modality] = brain_only_mask(to_ras(image))
-    if not any(m in session.scans for m in settings.reference):
-        if faults:
-            raise faults[0]
-        where = session.paths.key
-        raise InputError(where, "has no scan to process", "check the index of its scans")
-    session.placed = place(annotations, as_stored)
-    session.notes += session.placed.notes
-
-
-def _corrected(image: Image, modality: Modality, settings: PreprocessSettings) -> Image:
-    if settings.bias_field == "none" or modality in MODALITIES_WITHOUT_FIELD:
-        return image
-    return correct_bias_field(image)
-
-
-def _find_brain(session: _Session) -> Image:
+def _find_brain(session: Session) -> Image:
     """Brain mask of the reference scan, in its world coordinates."""
     reference = session.reference
     provided = [mask for owner, mask in session.placed.brain_masks if owner == reference]
@@ -229,7 +133,7 @@ def _find_brain(session: _Session) -> Image:
     )
 
 
-def _align(session: _Session, brain: Image) -> None:
+def _align(session: Session, brain: Image) -> None:
     """Find the transform from the reference's world to that of every scan."""
     reference = session.reference
     fixed = session.scans[reference]
@@ -249,7 +153,19 @@ def _align(session: _Session, brain: Image) -> None:
             session.checks[f"nmi_{when}-{modality}"] = round(value, 6)
 
 
-def _common_space(session: _Session, brain: Image) -> tuple[Grid, Matrix]:
+def _look_for_faces(session: Session, brain: Image) -> None:
+    """Warn of scans by which a person may be recognized."""
+    plane = face_plane(brain)
+    for modality, scan in session.scans.items():
+        if shows_face(scan, plane, session.affines[modality]):
+            session.faces.append(modality)
+    if session.faces:
+        verb = "shows" if len(session.faces) == 1 else "show"
+        who = f"{', '.join(session.faces)} {verb} the face"
+        session.notes.append(f"{who}; deface before you pass scans on (dataset.deface)")
+
+
+def _common_space(session: Session, brain: Image) -> tuple[Grid, Matrix]:
     """Grid to resample onto, and its world -> world of the reference.
 
     In template space the affine transform is composed with those already found.
@@ -274,80 +190,7 @@ def _common_space(session: _Session, brain: Image) -> tuple[Grid, Matrix]:
     return grid, to_native
 
 
-def _resample_scans(session: _Session, grid: Grid, mask: NDArray[np.bool_]) -> dict[Modality, View]:
-    """Resample each scan once, fit its normalizer and write it; returns the whole heads."""
-    settings = session.settings
-    views: dict[Modality, View] = {}
-    for modality, scan in list(session.scans.items()):
-        transform = session.affines[modality]
-        head = resample(scan, grid, transform, settings.interpolation)
-        brain_only = session.brain_only[modality] is not None
-        cover = field_of_view(scan, brain_only, grid, transform, mask)
-        normalizer = _fit_normalizer(head.data[cover], settings)
-        share = float(cover.sum() / max(mask.sum(), 1))
-        if share < LEAST_COVER or normalizer is None:
-            _refuse(session, modality, share)
-            continue
-        if share < WHOLE_BRAIN:
-            path = session.paths.field_of_view(modality, session.space)
-            write_image(path, Image(cover, grid.affine))
-            session.outputs[f"fov-{modality}"] = path
-            session.notes.append(f"{modality} covers {100 * share:.1f} % of the brain")
-        # What is not covered becomes 0 after normalization too, also where intensities are
-        # partly negative.
-        unseen = min(0.0, normalizer.low)
-        volume = np.where(cover, head.data, np.where(mask, unseen, 0)).astype(np.float32)
-        path = session.paths.volume(modality, session.space)
-        write_image(path, Image(volume, grid.affine))
-        session.outputs[modality] = path
-        session.normalizers[modality] = normalizer
-        seen = covered(Grid.of(scan), grid, transform)
-        shown = head.with_data(np.where(seen, head.data, normalizer.low))
-        views[modality] = View(shown, cover)
-    return views
-
-
-def _fit_normalizer(values: NDArray, settings: PreprocessSettings) -> Normalizer | None:
-    if settings.intensity == "maximum":
-        return Normalizer.of_maximum(values)
-    return Normalizer.fit(values, settings.percentiles)
-
-
-def _refuse(session: _Session, modality: Modality, share: float) -> None:
-    """Drop a scan that shows no brain; without the reference there is no session."""
-    problem = f"covers {100 * share:.1f} % of the brain"
-    if share >= LEAST_COVER:
-        problem = "is constant in the brain"
-        problem += " or nowhere positive" if session.settings.intensity == "maximum" else ""
-    if modality == session.reference:
-        remedy = "look at the scan and its brain mask or exclude the session"
-        raise InputError(session.files[modality], problem, remedy)
-    session.drop(modality, f"{session.files[modality].name} {problem}")
-
-
-def _write_masks(session: _Session, grid: Grid, mask: NDArray[np.bool_]) -> None:
-    """Write brain mask, lesion mask and transforms."""
-    paths, space = session.paths, session.space
-    path = paths.brain_mask(space)
-    write_image(path, Image(mask, grid.affine))
-    session.outputs["brain"] = path
-    lesion = np.zeros(grid.shape, dtype=bool)
-    for owner, labels in session.placed.lesions:
-        if owner in session.affines:
-            lesion |= resample(labels, grid, session.affines[owner], "nearest").data > 0
-    if lesion.any():
-        path = paths.lesion_mask(space)
-        write_image(path, Image(lesion, grid.affine))
-        session.outputs["lesion"] = path
-    for modality, matrix in session.affines.items():
-        if modality == space:
-            continue  # the reference in its own space needs no transform
-        path = paths.transform(modality, space)
-        write_itk(path, matrix)
-        session.outputs[f"xfm-{modality}"] = path
-
-
-def _judge(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+def _judge(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
     """Warn of names that what the scans show contradicts."""
     placed = session.space == TEMPLATE_SPACE
     found, notes = judge_names(views, mask, session.reference, placed)
@@ -355,7 +198,7 @@ def _judge(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool
     session.notes += notes
 
 
-def _draw(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+def _draw(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
     order = sorted(views, key=lambda m: m != session.reference)
     panels = [quality.Panel(m, views[m].image, mask) for m in order]
     volume_ml = session.checks["brain_volume_ml"]
@@ -364,7 +207,7 @@ def _draw(session: _Session, views: dict[Modality, View], mask: NDArray[np.bool_
     session.outputs["figure"] = session.paths.figure
 
 
-def _status(session: _Session) -> Status:
+def _status(session: Session) -> Status:
     details = {
         "space": session.space,
         "reference": session.reference,
@@ -374,6 +217,7 @@ def _status(session: _Session) -> Status:
         "brain_volume_ml": session.checks["brain_volume_ml"],
         "checks": session.checks,
         "appearance": session.appearance,
+        "faces": session.faces,
         "notes": session.notes,
     }
     return Status(

@@ -152,12 +152,13 @@ def unserved(study: StudyFiles) -> list[dict[str, str]]:
 
 
 def notes(study: StudyFiles) -> list[dict[str, str]]:
-    """Remarks of preprocessing on sessions that passed."""
-    return [
-        {"what": key, "reason": study.tidy(str(note))}
+    """Remarks of preprocessing on sessions that passed: one row for all with the same."""
+    keys = grouped(
+        (study.tidy(str(note)), key)
         for key, (status, _) in sorted(study.preprocessed.items())
         for note in status.details.get("notes", [])
-    ]
+    )
+    return [{"what": some(found, MOST_NAMES), "reason": text} for text, found in keys.items()]
 
 
 def run_times(request: ReportRequest) -> list[dict[str, Any]]:

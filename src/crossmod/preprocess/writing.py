@@ -1,0 +1,93 @@
+"""Volumes, masks and transforms of a session on its common grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmod.config import PreprocessSettings
+from crossmod.errors import InputError
+from crossmod.intensity import Normalizer
+from crossmod.io import Image, write_image
+from crossmod.preprocess.appearance import View
+from crossmod.preprocess.field_of_view import field_of_view
+from crossmod.preprocess.resampling import Grid, covered, resample
+from crossmod.preprocess.state import Session
+from crossmod.preprocess.transforms import write_itk
+from crossmod.settings import Modality
+
+WHOLE_BRAIN = 0.999
+LEAST_COVER = 0.05
+
+
+def write_volumes(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> dict[Modality, View]:
+    """Resample each scan once, fit its normalizer and write it; returns the whole heads."""
+    settings = session.settings
+    views: dict[Modality, View] = {}
+    for modality, scan in list(session.scans.items()):
+        transform = session.affines[modality]
+        head = resample(scan, grid, transform, settings.interpolation)
+        brain_only = session.brain_only[modality] is not None
+        cover = field_of_view(scan, brain_only, grid, transform, mask)
+        normalizer = _fit_normalizer(head.data[cover], settings)
+        share = float(cover.sum() / max(mask.sum(), 1))
+        if share < LEAST_COVER or normalizer is None:
+            _refuse(session, modality, share)
+            continue
+        if share < WHOLE_BRAIN:
+            path = session.paths.field_of_view(modality, session.space)
+            write_image(path, Image(cover, grid.affine))
+            session.outputs[f"fov-{modality}"] = path
+            session.notes.append(f"{modality} covers {100 * share:.1f} % of the brain")
+        # What is not covered becomes 0 after normalization too, also where intensities are
+        # partly negative.
+        unseen = min(0.0, normalizer.low)
+        volume = np.where(cover, head.data, np.where(mask, unseen, 0)).astype(np.float32)
+        path = session.paths.volume(modality, session.space)
+        write_image(path, Image(volume, grid.affine))
+        session.outputs[modality] = path
+        session.normalizers[modality] = normalizer
+        seen = covered(Grid.of(scan), grid, transform)
+        shown = head.with_data(np.where(seen, head.data, normalizer.low))
+        views[modality] = View(shown, cover)
+    return views
+
+
+def _fit_normalizer(values: NDArray, settings: PreprocessSettings) -> Normalizer | None:
+    if settings.intensity == "maximum":
+        return Normalizer.of_maximum(values)
+    return Normalizer.fit(values, settings.percentiles)
+
+
+def _refuse(session: Session, modality: Modality, share: float) -> None:
+    """Drop a scan that shows no brain; without the reference there is no session."""
+    problem = f"covers {100 * share:.1f} % of the brain"
+    if share >= LEAST_COVER:
+        problem = "is constant in the brain"
+        problem += " or nowhere positive" if session.settings.intensity == "maximum" else ""
+    if modality == session.reference:
+        remedy = "look at the scan and its brain mask or exclude the session"
+        raise InputError(session.files[modality], problem, remedy)
+    session.drop(modality, f"{session.files[modality].name} {problem}")
+
+
+def write_masks(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> None:
+    """Write brain mask, lesion mask and transforms."""
+    paths, space = session.paths, session.space
+    path = paths.brain_mask(space)
+    write_image(path, Image(mask, grid.affine))
+    session.outputs["brain"] = path
+    lesion = np.zeros(grid.shape, dtype=bool)
+    for owner, labels in session.placed.lesions:
+        if owner in session.affines:
+            lesion |= resample(labels, grid, session.affines[owner], "nearest").data > 0
+    if lesion.any():
+        path = paths.lesion_mask(space)
+        write_image(path, Image(lesion, grid.affine))
+        session.outputs["lesion"] = path
+    for modality, matrix in session.affines.items():
+        if modality == space:
+            continue  # the reference in its own space needs no transform
+        path = paths.transform(modality, space)
+        write_itk(path, matrix)
+        session.outputs[f"xfm-{modality}"] = path
