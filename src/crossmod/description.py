@@ -96,7 +96,7 @@ def _data(plan: Plan) -> list[str]:
             first += f" They were converted to BIDS from the layout {layout}."
     if study.dataset.deface:
         first += (
-            " Faces were cut off along a plane 10 mm in front of and below the brain [@quickshear]."
+            " Faces were cut off along planes 10 mm in front of and below the brain [@quickshear]."
         )
     text = [first, f"There were {listed([f'{scans[m]} {m}' for m in modalities])} scans."]
     needed = study.task_modalities

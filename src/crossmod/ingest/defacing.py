@@ -11,7 +11,7 @@ from crossmod.errors import InputError
 from crossmod.io import Image, read_image, to_ras
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
-from crossmod.preprocess.face import face_plane, without_face
+from crossmod.preprocess.face import face_border, without_face
 from crossmod.preprocess.foreground import brain_only_mask
 from crossmod.preprocess.registration import register
 from crossmod.settings import MODALITIES, Modality
@@ -53,10 +53,10 @@ def deface(scans: Mapping[Modality, Path]) -> dict[Modality, Image]:
         problem = f"cannot be defaced: {reference} {error.problem}"
         remedy = "deface it by other means and set dataset.deface to false, or exclude the session"
         raise InputError(error.where, problem, remedy) from None
-    plane = face_plane(brain)
+    border = face_border(brain)
     return {
         m: without_face(
-            stored[m], plane, np.eye(4) if m == reference else register(fixed, heads[m], brain)
+            stored[m], border, np.eye(4) if m == reference else register(fixed, heads[m], brain)
         )
         for m in scans
         if foregrounds[m] is None

@@ -12,94 +12,108 @@ from crossmod.preprocess.foreground import background_value, threshold_of
 from crossmod.preprocess.resampling import Grid, linear_function, working_copy
 from crossmod.preprocess.transforms import Matrix, apply
 
+# Ways from the brain to the face, degrees below the horizon: eyes and nose, mouth, chin.
+ANGLES_DEG = (30.0, 50.0, 70.0)
 MARGIN_MM = 10.0  # between brain and cut
-STEEPEST, FLATTEST = 0.5, 0.98  # least and greatest share of the normal that points down
 # Between the cut and the lips, from cheek to cheek, from the brain's middle to the nose.
 DEEPEST_MM, HALF_WIDTH_MM, NOSE_MM = 40.0, 35.0, 15.0
-# Heads with faces fill 0.57 to 0.78 of that, defaced ones up to 0.17: docs/results/faces.md.
-FACE_SHARE = 0.4
+# How full that is in heads with and without a face: docs/results/faces.md.
+FACE_SHARE = 0.5
 LEAST_ML = 20.0
 WORKING_MM = 2.0
 
 
 @dataclass(frozen=True)
-class FacePlane:
-    """A plane that touches the brain in front and below, and what is known of the head.
+class FaceBorder:
+    """Planes that touch the brain in front and below; the face lies beyond any of them.
 
     Lengths are mm in the world (RAS) of the scan that the brain was found in.
 
     Attributes
     ----------
-    normal : array, shape (4,)
-        `normal @ (x, y, z, 1)` is the distance of a point from the plane, positive in the face.
+    planes : array, shape (planes, 4)
+        `plane @ (x, y, z, 1)` is how far a point lies beyond the plane.
     middle : array, shape (2,)
         Middle of the brain along x and y.
     front : float
         Where the brain begins along y.
     """
 
-    normal: NDArray[np.float64]
+    planes: NDArray[np.float64]
     middle: NDArray[np.float64]
     front: float
 
+    def beyond(self, to_world: Matrix, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """How far each voxel lies beyond the border, mm; negative towards the brain.
 
-def face_plane(brain: Image) -> FacePlane:
-    """Lay a plane between brain and face, parallel to the axis from ear to ear.
+        Parameters
+        ----------
+        to_world : array, shape (4, 4)
+            Voxel index to the world of the border.
+        shape : tuple of int
+            Voxels along x, y, z.
+        """
+        return np.maximum.reduce([linear_function(p @ to_world, shape) for p in self.planes])
+
+
+def face_border(brain: Image) -> FaceBorder:
+    """Lay planes between brain and face, parallel to the axis from ear to ear.
 
     Parameters
     ----------
     brain : Image
-        Brain mask, RAS orientation.
+        Brain mask of any orientation.
 
     Notes
     -----
-    Source: Schimke and Hale, Quickshear defacing for neuroimages, HealthSec 2011: an edge of the
-    convex hull of the brain's profile. Deviation: the longest of the edges that look forward and
-    down, where the paper begins with the foremost edge, which follows single voxels of the mask.
+    Source: Schimke and Hale, Quickshear defacing for neuroimages, HealthSec 2011. Deviation: three
+    planes of given slopes, where the paper takes one along an edge of the brain's profile: which
+    edge is the longest, or the foremost, hangs on single voxels of the mask.
     """
-    from scipy.spatial import ConvexHull
-
     points = apply(brain.affine, np.argwhere(brain.data))
-    hull = ConvexHull(points[:, 1:])
-    y, z, offset = hull.equations.T
-    length = np.linalg.norm(np.diff(hull.points[hull.simplices], axis=1)[:, 0], axis=1)
-    faceward = (y > 0) & (-z > STEEPEST) & (-z < FLATTEST)
-    best = int(np.argmax(np.where(faceward, length, 0)))
+    angles = np.deg2rad(ANGLES_DEG)
+    normals = np.stack([np.zeros(len(angles)), np.cos(angles), -np.sin(angles)], axis=1)
+    planes = np.column_stack([normals, -(points @ normals.T).max(axis=0)])
     low, high = np.percentile(points[:, :2], (1, 99), axis=0)
-    normal = np.array([0.0, y[best], z[best], offset[best]])
-    return FacePlane(normal, (low + high) / 2, float(high[1]))
+    return FaceBorder(planes, (low + high) / 2, float(high[1]))
 
 
-def shows_face(scan: Image, plane: FacePlane, transform: Matrix) -> bool:
+def shows_face(scan: Image, border: FaceBorder, transform: Matrix) -> bool:
     """Whether a scan shows enough of a face to know the person by.
 
     Parameters
     ----------
     scan : Image
         Scan with any background.
-    plane : FacePlane
+    border : FaceBorder
         Of the same head.
     transform : array, shape (4, 4)
-        World of the plane to world of the scan, RAS mm.
+        World of the border to world of the scan, RAS mm.
     """
+    share = face_share(scan, border, transform)
+    return share is not None and share >= FACE_SHARE
+
+
+def face_share(scan: Image, border: FaceBorder, transform: Matrix) -> float | None:
+    """How much of the face's place is filled, 0 to 1; None where the scan hardly covers it."""
     copy = working_copy(scan, WORKING_MM)
-    to_plane = np.linalg.inv(transform) @ copy.affine
-    x, y = (linear_function(row, copy.data.shape) for row in to_plane[:2])
-    depth = linear_function(plane.normal @ to_plane, copy.data.shape)
+    to_world = np.linalg.inv(transform) @ copy.affine
+    x, y = (linear_function(row, copy.data.shape) for row in to_world[:2])
+    depth = border.beyond(to_world, copy.data.shape)
     zone = (depth > MARGIN_MM) & (depth < DEEPEST_MM)
-    zone &= (np.abs(x - plane.middle[0]) < HALF_WIDTH_MM) & (y > plane.middle[1])
-    zone &= y < plane.front + NOSE_MM
+    zone &= (np.abs(x - border.middle[0]) < HALF_WIDTH_MM) & (y > border.middle[1])
+    zone &= y < border.front + NOSE_MM
     if zone.sum() * Grid.of(copy).voxel_ml < LEAST_ML:
-        return False
+        return None
     _, threshold, _ = threshold_of(copy.data)
-    return bool((copy.data[zone] > threshold).mean() >= FACE_SHARE)
+    return float((copy.data[zone] > threshold).mean())
 
 
-def without_face(scan: Image, plane: FacePlane, transform: Matrix) -> Image:
-    """The scan with background from `MARGIN_MM` beyond the plane; see `shows_face`."""
-    to_plane = np.linalg.inv(transform) @ scan.affine
-    face = linear_function(plane.normal @ to_plane, scan.data.shape) > MARGIN_MM
+def without_face(scan: Image, border: FaceBorder, transform: Matrix) -> Image:
+    """The scan with background from `MARGIN_MM` beyond the border; see `shows_face`."""
+    to_world = np.linalg.inv(transform) @ scan.affine
+    face = border.beyond(to_world, scan.data.shape) > MARGIN_MM
     background = background_value(scan.data)
-    if background is None:  # noise: about its middle
+    if background is None:  # noise
         background, _, _ = threshold_of(scan.data)
     return scan.with_data(np.where(face, background, scan.data).astype(scan.data.dtype))

@@ -18,7 +18,7 @@ from crossmod.preprocess.annotations import Annotations
 from crossmod.preprocess.appearance import View, judge_names
 from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
-from crossmod.preprocess.face import face_plane, shows_face
+from crossmod.preprocess.face import face_border, shows_face
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
     COARSE_MM,
@@ -155,9 +155,9 @@ def _align(session: Session, brain: Image) -> None:
 
 def _look_for_faces(session: Session, brain: Image) -> None:
     """Warn of scans by which a person may be recognized."""
-    plane = face_plane(brain)
+    border = face_border(brain)
     for modality, scan in session.scans.items():
-        if shows_face(scan, plane, session.affines[modality]):
+        if shows_face(scan, border, session.affines[modality]):
             session.faces.append(modality)
     if session.faces:
         verb = "shows" if len(session.faces) == 1 else "show"
