@@ -78,8 +78,8 @@ def face_border(brain: Image) -> FaceBorder:
     return FaceBorder(planes, (low + high) / 2, float(high[1]))
 
 
-def shows_face(scan: Image, border: FaceBorder, transform: Matrix) -> bool:
-    """Whether a scan shows enough of a face to know the person by.
+def face_share(scan: Image, border: FaceBorder, transform: Matrix) -> float | None:
+    """How much of the face's place is filled, 0 to 1; None where the scan hardly covers it.
 
     Parameters
     ----------
@@ -90,12 +90,6 @@ def shows_face(scan: Image, border: FaceBorder, transform: Matrix) -> bool:
     transform : array, shape (4, 4)
         World of the border to world of the scan, RAS mm.
     """
-    share = face_share(scan, border, transform)
-    return share is not None and share >= FACE_SHARE
-
-
-def face_share(scan: Image, border: FaceBorder, transform: Matrix) -> float | None:
-    """How much of the face's place is filled, 0 to 1; None where the scan hardly covers it."""
     copy = working_copy(scan, WORKING_MM)
     to_world = np.linalg.inv(transform) @ copy.affine
     x, y = (linear_function(row, copy.data.shape) for row in to_world[:2])
@@ -110,7 +104,7 @@ def face_share(scan: Image, border: FaceBorder, transform: Matrix) -> float | No
 
 
 def without_face(scan: Image, border: FaceBorder, transform: Matrix) -> Image:
-    """The scan with background from `MARGIN_MM` beyond the border; see `shows_face`."""
+    """The scan with background from `MARGIN_MM` beyond the border; see `face_share`."""
     to_world = np.linalg.inv(transform) @ scan.affine
     face = border.beyond(to_world, scan.data.shape) > MARGIN_MM
     background = background_value(scan.data)

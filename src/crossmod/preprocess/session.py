@@ -18,7 +18,7 @@ from crossmod.preprocess.annotations import Annotations
 from crossmod.preprocess.appearance import View, judge_names
 from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
-from crossmod.preprocess.face import face_border, shows_face
+from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
     COARSE_MM,
@@ -157,11 +157,11 @@ def _look_for_faces(session: Session, brain: Image) -> None:
     """Warn of scans by which a person may be recognized."""
     border = face_border(brain)
     for modality, scan in session.scans.items():
-        if shows_face(scan, border, session.affines[modality]):
-            session.faces.append(modality)
-    if session.faces:
-        verb = "shows" if len(session.faces) == 1 else "show"
-        who = f"{', '.join(session.faces)} {verb} the face"
+        share = face_share(scan, border, session.affines[modality])
+        session.face_shares[modality] = None if share is None else round(share, 3)
+    faces = [m for m, share in session.face_shares.items() if share and share >= FACE_SHARE]
+    if faces:
+        who = f"{', '.join(faces)} {'shows' if len(faces) == 1 else 'show'} the face"
         session.notes.append(f"{who}; deface before you pass scans on (dataset.deface)")
 
 
@@ -217,7 +217,7 @@ def _status(session: Session) -> Status:
         "brain_volume_ml": session.checks["brain_volume_ml"],
         "checks": session.checks,
         "appearance": session.appearance,
-        "faces": session.faces,
+        "face_shares": session.face_shares,
         "notes": session.notes,
     }
     return Status(

@@ -33,7 +33,7 @@ class Session:
     normalizers: dict[Modality, Normalizer] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    faces: list[Modality] = field(default_factory=list)
+    face_shares: dict[Modality, float | None] = field(default_factory=dict)
     appearance: dict[Modality, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, Path] = field(default_factory=dict)
 
