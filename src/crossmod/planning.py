@@ -312,6 +312,8 @@ def _claim_dataset(study: Study, paths: StudyPaths, layout: str) -> None:
     content["layout"] = layout
     if study.dataset.entities:
         content["entities"] = canonical_json(study.dataset.model_dump(mode="json")["entities"])
+    if study.dataset.deface:
+        content["deface"] = "true"
     if study.dataset.manifest is not None:
         content["manifest"] = study.dataset.manifest.as_posix()
     if study.dataset.phantom is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from crossmod.config import PhantomSettings
+from crossmod.errors import ConfigError
 from crossmod.ingest.names import Source
 from crossmod.ingest.request import Request
 from crossmod.ingest.stage import ingest_session
@@ -92,14 +93,14 @@ def test_orientation_and_pose_of_a_scan_do_not_matter(scan, brain, axes):
     )
 
 
-def test_no_face_in_brain_only_scans_upper_slices_and_heads_without_nose(scan, brain):
-    border = face_border(brain)
+def test_no_face_in_brain_only_scans_and_upper_slices(scan, brain):
     image, mask = make_head()
-    assert face_share(image.with_data(np.where(mask, image.data, 0)), border, np.eye(4)) == 0
+    alone = image.with_data(np.where(mask, image.data, 0))
+    assert face_share(alone, face_border(image.with_data(mask)), np.eye(4)) == 0
     upper = scan.data.shape[2] // 2
     affine = scan.affine.copy()
     affine[:3, 3] += affine[:3, 2] * upper
-    assert face_share(Image(scan.data[:, :, upper:], affine), border, np.eye(4)) is None
+    assert face_share(Image(scan.data[:, :, upper:], affine), face_border(brain), np.eye(4)) is None
 
 
 @pytest.mark.parametrize("low", [-1000.0, 0.0])
@@ -178,3 +179,10 @@ def test_faceless_copies_of_bids_scans_take_their_place(bids, study_of):
     sidecar = defaced.sessions["sub-01"].request.scans["T1w"].sidecar
     assert sidecar is not None
     assert sidecar.name == "sub-01_T1w.json"
+
+
+def test_a_data_set_does_not_change_from_faces_to_none_unnoticed(bids, study_of):
+    raw = bids({f"sub-{i:02d}": ["T1w", "T2w", "FLAIR"] for i in range(6)})
+    make_plan(study_of(raw))
+    with pytest.raises(ConfigError, match="the same folder with other settings"):
+        make_plan(study_of(raw, dataset={"name": "tiny", "deface": True}))
