@@ -150,7 +150,8 @@ def test_a_sidecar_is_copied_by_its_allowed_keys_alone(tmp_path, paths) -> None:
 @pytest.mark.parametrize(
     ("convention", "own", "expected"),
     [
-        ("brats-2012", [0, 1, 2, 3, 4], [0, 1, 2, 1, 3]),
+        ("brats-2012", [0, 1, 2], [0, 2, 1]),
+        ("brats-2013", [0, 1, 2, 3, 4], [0, 1, 2, 1, 3]),
         ("brats-2017", [0, 1, 2, 4], [0, 1, 2, 3]),
         ("brats-2017", [0, 1, 2, 3], [0, 1, 2, 3]),
         ("brats-2023", [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]),
@@ -174,7 +175,7 @@ def test_label_maps_get_their_numbers_and_a_lookup_masks_stay_masks(tmp_path, pa
     request = Request(
         {"T1w": Source(write(tmp_path / "a.nii", values()))},
         (
-            ("lesion", Source(source, labels="brats-2012")),
+            ("lesion", Source(source, labels="brats-2013")),
             ("lesion", Source(source)),
             ("lesion", Source(source, labels="msd")),
             ("brain", Source(source)),

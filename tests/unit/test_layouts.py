@@ -58,12 +58,20 @@ def labels_of(found: Found) -> dict[str, str | None]:
     return {key: source.labels for key, _, source in found.annotations}
 
 
-def early(folder: str, kind: str, number: int) -> str:
-    name = f"VSD.Brain{'_3more.XX.XX' if kind == 'OT' else '.XX.O'}.{kind}.{number}"
+def early(folder: str, kind: str, number: int, more: str = "_3more.XX.O") -> str:
+    """A file as named in 2014 and 2015."""
+    name = f"VSD.Brain{more if kind == 'OT' else '.XX.O'}.{kind}.{number}"
     return f"{folder}/{name}/{name}.mha"
 
 
+def numbered(folder: str, kind: str, number: int, more: str = "_3more.XX.XX") -> str:
+    """A file as named in 2013: the folder goes without the number."""
+    name = Path(early("", kind, number, more)).stem
+    return f"BRATS-2/{folder}/{name.rpartition('.')[0]}/{name}.mha"
+
+
 OLD, NEW = ("t1", "t1ce", "t2", "flair", "seg"), ("t1n", "t1c", "t2w", "t2f", "seg")
+FIRST = ("T1", "T1C", "T2", "FLAIR", "truth")
 EARLY = ("MR_T1", "MR_T1c", "MR_T2", "MR_Flair", "OT")
 
 
@@ -71,14 +79,34 @@ EARLY = ("MR_T1", "MR_T1c", "MR_T2", "MR_Flair", "OT")
     ("names", "key", "labels"),
     [
         (
+            [f"BRATS_LG0011/BRATS_LG0011_{kind}.mha" for kind in FIRST],
+            "sub-BRATSLG0011",
+            "brats-2012",
+        ),
+        (
+            [f"synthetic/SimBRATS_HG0001/SimBRATS_HG0001_{kind}.mha" for kind in FIRST],
+            "sub-SimBRATSHG0001",
+            None,
+        ),
+        (
+            [numbered("Image_Data/HG/0001", kind, 684 + n) for n, kind in enumerate(EARLY)],
+            "sub-BRATSHG0001",
+            "brats-2013",
+        ),
+        (
+            [numbered("Synthetic_Data/LG/0025", kind, 9, "_1more.XX.O") for kind in EARLY],
+            "sub-SimBRATSLG0025",
+            None,
+        ),
+        (
             [early("HGG/brats_2013_pat0001_1", kind, 684 + n) for n, kind in enumerate(EARLY)],
             "sub-brats2013pat0001_ses-1",
-            "brats-2012",
+            "brats-2013",
         ),
         (
             [early("LGG/brats_tcia_pat105_0283", kind, 9 + n) for n, kind in enumerate(EARLY)],
             "sub-bratstciapat105_ses-0283",
-            "brats-2012",
+            "brats-2013",
         ),
         (
             [f"HGG/Brats17_CBICA_AAB_1/Brats17_CBICA_AAB_1_{k}.nii.gz" for k in OLD],
@@ -101,6 +129,11 @@ EARLY = ("MR_T1", "MR_T1c", "MR_T2", "MR_Flair", "OT")
             "brats-2023",
         ),
         (
+            [f"BraTS-GoAT-00001/BraTS-GoAT-00001-{k}.nii.gz" for k in NEW],
+            "sub-BraTSGoAT00001",
+            "brats-2023",
+        ),
+        (
             [f"BraTS-PED-00001-000/BraTS-PED-00001-000-{k}.nii.gz" for k in NEW],
             "sub-BraTSPED00001_ses-000",
             None,
@@ -117,9 +150,28 @@ def test_every_edition_of_brats(names, key, labels, folder) -> None:
     }
     assert labels_of(found) == {key: labels}
     assert not found.remarks
-    folder_of = names[0].split("/")[0]
-    grade = {"grade": folder_of} if folder_of in ("HGG", "LGG") else {}
-    assert found.participants == {key.split("_")[0]: grade}
+    told = next((grade for grade in ("HG", "LG") if grade in names[0]), None)
+    assert found.participants == {key.split("_")[0]: {"grade": f"{told}G"} if told else {}}
+
+
+def test_real_and_synthetic_subjects_of_2013_stay_apart(folder) -> None:
+    root = folder(
+        *(numbered(f"{kind}_Data/HG/0001", "MR_T1", 866) for kind in ("Image", "Synthetic")),
+        numbered("Synthetic_Data/HG/0001", "OT", 870).replace("Brain_", "Gray_matter_of_neuraxis_"),
+    )
+    found = brats.find(root)
+    assert {key for key, _ in found.scans} == {"sub-BRATSHG0001", "sub-SimBRATSHG0001"}
+    assert [remark.text for remark in found.remarks] == ["not used, the name is none of BraTS's"]
+
+
+def test_a_folder_with_other_names_is_told_those_of_each_year(folder) -> None:
+    root = folder("HG/0001/flair.mha", "VSD.Brain.XX.O.MR_T1.54513.mha")
+    with pytest.raises(InputError) as caught:
+        brats.find(root)
+    assert len(brats.EXAMPLES) == 5
+    for example in brats.EXAMPLES.values():
+        assert example in str(caught.value)
+        assert brats.matches(root / example, root)
 
 
 def test_one_time_point_of_brats_is_no_other_subject(folder) -> None:
@@ -141,8 +193,9 @@ def test_what_brats_does_not_name_is_remarked_on(folder) -> None:
         "BraTS20_Training_355/BraTS20_Training_355_adc.nii",
         "name_mapping.csv",
     )
-    said = {remark.path: remark.text for remark in brats.find(root).remarks}
-    assert said == {
+    remarks = brats.find(root).remarks
+    assert {remark.participant for remark in remarks} == {"sub-BraTS20Training355"}
+    assert {remark.path: remark.text for remark in remarks} == {
         "BraTS20_Training_355/W39_1998.09.19_Segm.nii": "not used, the name is none of BraTS's",
         "BraTS20_Training_355/BraTS20_Training_355_adc.nii": (
             "not used, BraTS has no images called adc"

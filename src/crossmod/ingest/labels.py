@@ -18,8 +18,10 @@ LABELS = {
 """Number to name and abbreviation, as in BraTS 2023 and 2024."""
 
 CONVENTIONS: dict[str, dict[int, int]] = {
+    # As the challenge of 2012 told it, seen in no file here: edema, and the whole core as one.
+    "brats-2012": {1: 2, 2: 1},
     # Menze et al., IEEE TMI 34, 2015: necrosis, edema, non-enhancing, enhancing.
-    "brats-2012": {1: 1, 2: 2, 3: 1, 4: 3},
+    "brats-2013": {1: 1, 2: 2, 3: 1, 4: 3},
     # Bakas et al., arXiv:1811.02629: 1, 2, 4. Copies with the later 3 for 4 carry the same names.
     "brats-2017": {1: 1, 2: 2, 3: 3, 4: 3},
     "brats-2023": {1: 1, 2: 2, 3: 3, 4: 4},
