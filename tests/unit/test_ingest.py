@@ -18,6 +18,9 @@ def sessions_of(study: Study) -> list[Session]:
     [
         ("sub-1_T1w.nii.gz", "T1w"),
         ("sub-1_acq-grey64_ce-GADOLINIUM_T1w.nii.gz", "T1ce"),
+        ("sub-1_ce-none_T1w.nii.gz", "T1w"),
+        ("sub-1_part-mag_T1w.nii.gz", "T1w"),
+        ("sub-1_part-phase_T1w.nii.gz", None),
         ("sub-1_ses-2_FLAIR.nii", "FLAIR"),
         ("sub-1_ct.nii.gz", "CT"),
         ("sub-1_bold.nii.gz", None),
@@ -74,6 +77,55 @@ def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None
     remark = index_study(study).remarks[-1]
     assert remark.path == other.relative_to(root).as_posix()
     assert remark.text.startswith("mask not used, its name has neither desc-brain nor")
+
+
+@pytest.mark.parametrize(
+    ("place", "participant", "why"),
+    [
+        ("m/sub-01/ses-9/anat/sub-01_ses-9_label-lesion_mask", "sub-01", "its session has no scan"),
+        ("m/sub-77/anat/sub-77_label-lesion_mask", "sub-77", "its session has no scan"),
+        ("m/sub-02/sub-02_label-lesion_mask", "sub-02", "it lies in no folder anat, ct or pet"),
+        ("m/sub-02/masks/sub-02_desc-brain_mask", "sub-02", "it lies in no folder anat"),
+        ("sub-02_label-lesion_mask", "sub-02", "it lies in no folder anat, ct or pet"),
+    ],
+)
+def test_masks_that_belong_to_no_scan_are_remarked_on(
+    place, participant, why, bids, study_of
+) -> None:
+    root = bids({"sub-01_ses-1": THREE, "sub-02": THREE})
+    mask = root / "derivatives" / f"{place}.nii.gz"
+    bold = root / "derivatives/m/sub-02/func/sub-02_task-rest_desc-brain_mask.nii.gz"
+    for path in (mask, bold):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    index = index_study(study_of(root))
+    (remark,) = index.remarks
+    assert (remark.participant, remark.path) == (participant, mask.relative_to(root).as_posix())
+    assert why in remark.text
+    assert not any(session.annotations for session in index.sessions.values())
+
+
+def test_a_typing_error_in_a_table_loses_no_label_map(bids, study_of) -> None:
+    root = bids({"sub-1": THREE, "sub-2": THREE})
+    (root / "scans.tsv").write_text(
+        "participant_id\tmodality\tpath\n1\tT1w\ta.nii\n2\tT1w\tb.nii\n01\tlesion\tc.nii\n"
+    )
+    chosen: dict = {"name": "m", "manifest": "scans.tsv"}
+    for include in (None, ["sub-1"]):
+        index = index_study(study_of(root, dataset={**chosen, "include": include}))
+        (remark,) = index.remarks
+        assert (remark.participant, remark.path) == ("sub-01", "c.nii")
+        assert remark.text.startswith("mask not used, its session has no scan")
+
+
+def test_who_is_not_included_is_not_remarked_on_and_what_is_nobodys_is(bids, study_of) -> None:
+    root = bids({"sub-1": THREE, "sub-2": THREE})
+    (root / "scans.tsv").write_text(
+        "participant_id\tsession_id\tmodality\tpath\n"
+        "1\t\tT1w\ta.nii\n2\t\tT1w\tb.nii\n2\t9\tlesion\tc.nii\n"
+    )
+    chosen = {"name": "m", "manifest": "scans.tsv", "include": ["sub-1"]}
+    assert not index_study(study_of(root, dataset=chosen)).remarks
 
 
 def test_manifest_of_any_names(bids, study_of) -> None:
@@ -173,6 +225,7 @@ def test_no_folder_and_an_empty_folder(tmp_path, study_of) -> None:
         ("sub-1_T1.nii.gz", "ends on none of T1w, T2w, FLAIR, PDw, ct, CT, pet"),
         ("sub-1_T1w.NII.GZ", "no .nii or .nii.gz file"),
         ("sub-1_T1w.mgz", "no .nii or .nii.gz file"),
+        ("sub-1_part-imag_T1w.nii.gz", "not used, part-imag is no magnitude image"),
     ],
 )
 def test_images_that_cannot_be_placed_are_remarked_on(name, why, bids, study_of) -> None:

@@ -203,6 +203,18 @@ def test_what_brats_does_not_name_is_remarked_on(folder) -> None:
     }
 
 
+def test_what_belongs_to_nobody_is_told_of_a_part_of_the_subjects_too(folder, study_of) -> None:
+    names = [f"Train/BraTS2021_0000{i}/BraTS2021_0000{i}_{k}.nii.gz" for i in (1, 2) for k in OLD]
+    odd = [name.replace("_t1.", "_voided-t1.") for name in names if "_t1." in name]
+    seg = "BraTS2021_00003_seg.nii.gz"
+    root = folder(*names, *odd, seg, "Train/other.nii.gz")
+    chosen = {"name": "b", "include": ["sub-BraTS202100001"]}
+    remarks = index_study(study_of(root, dataset=chosen)).remarks
+    assert {(remark.participant, remark.path) for remark in remarks} == {
+        ("sub-BraTS202100001", odd[0]), ("", "Train/other.nii.gz"), ("sub-BraTS202100003", seg),
+    }  # fmt: skip
+
+
 def test_volumes_of_the_decathlon(decathlon) -> None:
     root = decathlon()
     assert detect(root).layout == "msd"

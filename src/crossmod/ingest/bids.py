@@ -30,6 +30,9 @@ FOLDERS = ("anat", "ct", "pet")
 EXAMPLE = "sub-01/anat/sub-01_T1w.nii.gz"
 LABEL = re.compile(r"(sub|ses)-[A-Za-z0-9+-]+")  # BIDS says letters and digits; dates are common
 OTHER_MASK = "mask not used, its name has neither desc-brain nor label-lesion or label-tumor"
+ELSEWHERE = "mask not used, it lies in no folder anat, ct or pet of a subject; move it there"
+# Masks of other data, such as fMRIPrep's of BOLD series, are none of the scans'.
+OTHER_DATA = ("func", "dwi", "fmap", "perf", "eeg", "ieeg", "meg", "beh", "micr", "mrs", "nirs")
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -131,15 +134,21 @@ def _without_scans(root: Path, found: Found) -> list[Remark]:
 
 
 def _annotations(root: Path, found: Found) -> None:
-    """Attach masks of derivatives; those without session serve every session of the subject."""
+    """Attach masks of derivatives; those without session serve every session of the subject.
+
+    Those of subjects without any scan are kept for the index to tell.
+    """
     sessions: dict[str, set[str]] = {}
     for key, _ in found.scans:
         sessions.setdefault(key.split("_")[0], set()).add(key)
     derivatives = root / "derivatives"
     names = _listed(derivatives, root, found) if derivatives.is_dir() else []
     for derivative in (derivatives / name for name in names):
+        if annotation_of(derivative.name) and derivative.is_file():
+            found.remarks.append(_misplaced(derivative, root))
         if not derivative.is_dir() or not _listed(derivative, root, found):
             continue
+        found.remarks += [_misplaced(path, root) for path in _elsewhere(derivative)]
         for participant, session, path in _files(derivative, found):
             kind = annotation_of(path.name)
             if kind is None:
@@ -147,8 +156,24 @@ def _annotations(root: Path, found: Found) -> None:
                     place = path.relative_to(root).as_posix()
                     found.remarks.append(Remark(participant, place, OTHER_MASK))
                 continue
-            keys = [session_key(participant, session)] if session else sessions.get(participant, ())
+            every = sessions.get(participant, (participant,))
+            keys = [session_key(participant, session)] if session else every
             found.annotations += [(key, kind, Source(path)) for key in sorted(keys)]
+
+
+def _elsewhere(derivative: Path) -> Iterator[Path]:
+    """Masks of a derivative that lie where no scan would."""
+    known = (*FOLDERS, *OTHER_DATA)
+    for subject in _folders(derivative, "sub-"):
+        for folder, folders, names in os.walk(subject):
+            folders[:] = sorted(name for name in folders if name not in known)
+            yield from (Path(folder, name) for name in sorted(names) if annotation_of(name))
+
+
+def _misplaced(path: Path, root: Path) -> Remark:
+    place = path.relative_to(root)
+    owners = (part.split("_")[0] for part in place.parts if part.startswith("sub-"))
+    return Remark(next(owners, ""), place.as_posix(), ELSEWHERE)
 
 
 def _files(root: Path, found: Found) -> Iterator[tuple[str, str | None, Path]]:

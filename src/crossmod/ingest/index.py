@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,9 +20,9 @@ from crossmod.settings import MODALITIES, Modality
 from crossmod.text import is_utf8
 
 ScanStatus = Literal["present", "missing", "excluded"]
-SCAN_COLUMNS = ("participant_id", "session_key", "modality", "status", "reason", "path")
 IN_PLACE = ("bids", "phantom")
 """Layouts whose scans are used where they lie; others are converted to BIDS first."""
+NO_SCAN = "mask not used, its session has no scan; check the spelling of subject and session"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def index_study(study: Study) -> Index:
     _check_names(study, {session.key for session in sessions})
     _check_stratum(study, found)
     people = study.dataset.include
-    remarks = [r for r in found.remarks if people is None or r.participant in people]
+    remarks = [r for r in found.remarks if people is None or r.participant in ("", *people)]
+    remarks += _without_scan(found, StudyPaths(study).data, people)
     by_key = {session.key: session for session in sessions}
     return Index(by_key, tuple(remarks), detected, found.participants, study.dataset.deface)
 
@@ -200,6 +202,21 @@ def _scan(key: str, modality: Modality, found: Found, planned: bool) -> Scan:
     (source,) = sources
     fault = "" if planned else _fault(source.path)
     return Scan(key, modality, "excluded" if fault else "present", fault, source)
+
+
+def _without_scan(found: Found, root: Path, people: Collection[str] | None) -> list[Remark]:
+    """Masks of sessions without scan: a slip of the pen makes such.
+
+    Told are those of `people`, None for all, and those of participants without any scan.
+    """
+    sessions = {key for key, _ in found.scans}
+    known = {split_key(key)[0] for key in sessions}
+    remarks = []
+    for key, _, source in found.annotations:
+        participant, _ = split_key(key)
+        if key not in sessions and (people is None or participant not in known - {*people}):
+            remarks.append(Remark(participant, source.place(root), NO_SCAN))
+    return remarks
 
 
 def _fault(path: Path) -> str:

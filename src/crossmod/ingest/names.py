@@ -63,6 +63,13 @@ class Source:
             return f"series {self.series}"
         return self.path.name if self.volume is None else f"{self.path.name} volume {self.volume}"
 
+    def place(self, root: Path) -> str:
+        """Path below `root` if it lies there; of a DICOM series its name, as paths name people."""
+        if self.series is not None:
+            return self.name
+        path = self.path
+        return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file that decides the volume: the two of a pair, the sidecar."""
@@ -78,7 +85,7 @@ class Remark:
     Attributes
     ----------
     participant : str
-        `sub-01`, or the name of the folder that is none.
+        `sub-01`, or the name of the folder that is none; empty if nothing tells whose it is.
     path : str
         File or folder relative to the data folder; empty for a line of participants.tsv.
     text : str
@@ -138,15 +145,23 @@ def plain_number(value: str) -> str:
 
 
 def modality_of(name: str) -> Modality | None:
-    """Modality that a BIDS name says, None if it says none that crossmod knows."""
+    """Modality that a BIDS name says, None if it says none that crossmod knows.
+
+    Phases, real and imaginary parts are no magnitude images, and have none.
+    """
     base = stem(name)
-    if base is None:
+    if base is None or _part(name):
         return None
-    *entities, suffix = base.split("_")
-    modality = _SUFFIXES.get(suffix)
-    if modality == "T1w" and any(entity.startswith("ce-") for entity in entities):
+    modality = _SUFFIXES.get(base.split("_")[-1])
+    if modality == "T1w" and entities_of(name).get("ce", "none").lower() != "none":
         return "T1ce"
     return modality
+
+
+def _part(name: str) -> str:
+    """Which part of a complex image a BIDS name says; empty for a magnitude."""
+    part = entities_of(name).get("part", "mag")
+    return "" if part == "mag" else part
 
 
 def looks_like_image(name: str) -> bool:
@@ -161,6 +176,8 @@ def why_no_scan(name: str) -> str | None:
     base = stem(name)
     if base is None:
         return "not used, no .nii or .nii.gz file"
+    if part := _part(name):
+        return f"not used, part-{part} is no magnitude image"
     ending = base.rsplit("_", 1)[-1]
     near = next((known for known in _SUFFIXES if known.lower() == ending.lower()), None)
     if near:

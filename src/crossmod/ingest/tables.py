@@ -81,7 +81,7 @@ def file_rows(index: Index, root: Path) -> list[dict[str, Any]]:
 
 def _file_row(source: Source, root: Path, key: str, kind: str, reason: str) -> dict[str, Any]:
     return {
-        "path": _place(source, root),
+        "path": source.place(root),
         "volume": source.volume if source.volume is None else str(source.volume),
         "session_key": key,
         "kind": kind,
@@ -99,7 +99,7 @@ def scan_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, str]]:
             "modality": modality,
             "status": "excluded" if session.excluded and scan.path else scan.status,
             "reason": session.excluded or scan.reason,
-            "path": _place(scan.source, root),
+            "path": scan.source.place(root) if scan.source else "",
         }
         for session in sessions
         for modality, scan in session.scans.items()
@@ -136,7 +136,7 @@ def annotation_rows(sessions: Iterable[Session], root: Path) -> list[dict[str, s
             "kind": kind,
             "status": "excluded" if reason else "present",
             "reason": reason,
-            "path": _place(source, root),
+            "path": source.place(root),
         }
         for session in sessions
         for kind, source, reason in _annotations(session)
@@ -147,11 +147,3 @@ def _annotations(session: Session) -> list[tuple[Kind, Source, str]]:
     """Annotations of a session, with the reason of those that cannot be used."""
     usable = [(kind, source, "") for kind, source in session.annotations]
     return [*usable, *session.unusable]
-
-
-def _place(source: Source | None, root: Path) -> str:
-    """Path of a source's file; of a DICOM series its name, because paths may name a person."""
-    if source is None or source.series is not None:
-        return source.name if source else ""
-    path = source.path
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
