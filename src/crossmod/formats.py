@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
-from nibabel.filename_parser import types_filenames
 from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
@@ -35,20 +34,24 @@ from crossmod.volume_file import (
     check_regular,
     check_spacing,
 )
+from crossmod.volume_names import (
+    DATA_FILE,
+    HEAD_BYTES,
+    ITK_READERS,
+    NIBABEL,
+    PAIR_SUFFIXES,
+    SUFFIXES,
+    data_file,
+    pair_names,
+    volume_files,
+    volume_suffix,
+)
 
-PAIR_SUFFIXES = (".hdr", ".hdr.gz", ".img", ".img.gz")
-PAIR = (("header", ".hdr"), ("image", ".img"))
-ITK_READERS = {
-    ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO",
-}  # fmt: skip
-NIBABEL = (".nii", ".nii.gz", *PAIR_SUFFIXES, ".mgh", ".mgz", ".mgh.gz")
-SUFFIXES = (*NIBABEL, *ITK_READERS)
 HEADER_FAULTS = (HeaderDataError, WrapStructError, KeyError, ValueError, OverflowError)
 STREAM_FAULTS = (EOFError, OSError, ValueError, zlib.error)
 ITK_FAULT = ("is damaged or of a kind that ITK cannot read", CONVERT_AGAIN, RuntimeError)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# What ITK does not tell of headers: where and how voxels are stored, orientation or none, units.
-DATA_FILE = re.compile(rb"(?im)^\s*(?:ElementDataFile\s*[=:]|data ?file:)[ \t]*(.*?)[ \t\r]*$")
+# What ITK does not tell of headers: how voxels are stored, orientation or none, units.
 ORIENTED = re.compile(
     rb"(?im)^\s*(?:(?:TransformMatrix|Rotation|Orientation)\s*[=:]|space directions:)"
 )
@@ -66,11 +69,6 @@ ITK_REMARK = "tells no orientation; axes are taken to run to the left, back and 
 
 _SILENT = logging.getLogger("crossmod.nibabel")  # what nibabel mends is no news
 _SILENT.disabled = True
-
-
-def volume_suffix(name: str) -> str | None:
-    """Suffix of a file that can be read as a volume, as in `SUFFIXES`; None for other names."""
-    return max((s for s in SUFFIXES if name.lower().endswith(s)), key=len, default=None)
 
 
 def open_volume(path: Path) -> VolumeFile:
@@ -133,8 +131,7 @@ def _nibabel_files(path: Path, suffix: str) -> tuple[bytes, Path, bool]:
     """First bytes of the header, the file with the voxels, and whether that is gzipped."""
     head = voxels = path
     if suffix in PAIR_SUFFIXES:
-        names = types_filenames(path, PAIR, (".gz",))
-        head, voxels = (_beside(path, Path(names[kind]).name) for kind in ("header", "image"))
+        head, voxels = (_beside(path, name) for name in pair_names(path.name))
     with _stream(head, _packed(head)) as stream:
         return stream.read(Nifti2Header.sizeof_hdr), voxels, _packed(voxels)
 
@@ -201,13 +198,16 @@ def _read_proxy(
 
 
 def _beside(path: Path, name: str) -> Path:
-    """The other file of a pair; a header is data, it must not choose a file elsewhere."""
-    name = name.removeprefix("./")
+    """The other file of a pair; a header is data, it must not choose a file elsewhere.
+
+    What it says may name a person, and is not repeated.
+    """
+    remedy = "put both files in one folder and correct the name in the header"
     if not name or Path(name).name != name:
-        problem = f"keeps its voxels in {name!r}, outside its folder"
-        raise InputError(path, problem, "put both files in one folder and correct the name")
+        raise InputError(path, "keeps its voxels outside its folder", remedy)
     if not path.with_name(name).is_file():
-        raise InputError(path, f"lacks the file {name!r} beside it", "copy both files")
+        problem = f"lacks its other file ({Path(name).suffix or 'without ending'}) beside it"
+        raise InputError(path, problem, "copy both files")
     return path.with_name(name)
 
 
@@ -216,7 +216,7 @@ def _by_itk(path: Path, suffix: str) -> VolumeFile:
     import SimpleITK as sitk
 
     with open(path, "rb") as stream:
-        head = stream.read(2**20)
+        head = stream.read(HEAD_BYTES)
     voxels = _voxel_file(path, head)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -253,8 +253,7 @@ def _by_itk(path: Path, suffix: str) -> VolumeFile:
 
 def _voxel_file(path: Path, head: bytes) -> Path:
     """File that a text header names; itself without a name."""
-    found = DATA_FILE.search(head)
-    name = found[1].decode("utf-8", "replace") if found else "LOCAL"
+    name = data_file(head)
     if name.split(" ")[0] == "LIST" or "%" in name:
         raise InputError(path, "is spread over several files", "save it as one file")
     return path if name.upper() == "LOCAL" else _beside(path, name)
@@ -303,10 +302,15 @@ def _read_itk(
 
 @contextmanager
 def _one_line(path: Path, problem: str, remedy: str, *faults: type[Exception]) -> Iterator[None]:
-    """Turn exceptions of a library into one line with the library's words in brackets."""
+    """Turn exceptions of a library into one line with the library's words in brackets.
+
+    Names of files, which may be a person's, are taken out of them.
+    """
     try:
         yield
     except faults as error:
         words = f"unknown code {error}" if isinstance(error, KeyError) else str(error)
-        words = ITK_WORDS.sub("", words).replace(str(path), "file")
+        words = ITK_WORDS.sub("", words)
+        for file in volume_files(path):
+            words = words.replace(str(file), "file").replace(file.name, "file")
         raise InputError(path, f"{problem} ({words[:160].strip()})", remedy) from None

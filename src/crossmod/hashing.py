@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ def hash_file(path: Path | str) -> str:
     """SHA-256 of a file, 64 hex digits, read in pieces of 1 MiB."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """SHA-256 of one file, or over the SHA-256 of several in their order, 64 hex digits."""
+    hashes = [hash_file(path) for path in paths]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def hash_code() -> str:

@@ -240,9 +240,9 @@ CASES = [
           "another byte order"),
     # Pairs
     _case("img-alone", "the voxels of a pair without header", partial(_alone, "scan.hdr"),
-          "lacks the file 'scan.hdr'"),
+          "lacks its other file (.hdr)"),
     _case("hdr-alone", "the header of a pair without voxels", partial(_alone, "scan.img"),
-          "lacks the file 'scan.img'"),
+          "lacks its other file (.img)"),
     _case("img-cut", "the voxels of a pair cut off", _short_pair, "is damaged"),
     _case("img-trailing", "256 MB behind the last voxel, in a gzipped pair", _inflating_pair,
           "holds more"),
@@ -279,7 +279,7 @@ CASES = [
           _f(metaimage, "scan.mhd", ElementDataFile="../../etc/passwd"), "outside its folder"),
     _case("mhd-colon", "the same, with a colon", _colon, "outside its folder"),
     _case("mhd-alone", "a header without its voxels",
-          _f(metaimage, "scan.mhd", ElementDataFile="scan.raw"), "lacks the file 'scan.raw'"),
+          _f(metaimage, "scan.mhd", ElementDataFile="scan.raw"), "lacks its other file (.raw)"),
     # NRRD
     _case("nrrd-magic", "no NRRD", partial(_written, "scan.nrrd", b"NIRD0004\n\n"), "as magic"),
     _case("nrrd-sizes", "no sizes", _f(nrrd, "scan.nrrd", sizes=None), "required field: sizes"),

@@ -28,6 +28,7 @@ def test_a_malformed_file_gives_one_line(case: Fault, tmp_path: Path) -> None:
     assert case.says in fault
     assert remedy
     assert "\n" not in line
+    assert not any(name in fault + remedy for name in ("scan.", str(tmp_path), "passwd"))
     assert peak < MOST_BYTES
 
 

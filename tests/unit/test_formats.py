@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from scipy.spatial.transform import Rotation
 
 from crossmod.errors import InputError
-from crossmod.formats import SUFFIXES, open_volume, volume_suffix
+from crossmod.formats import open_volume
 from crossmod.io import Image, read_image, read_scan, read_section
+from crossmod.volume_names import SUFFIXES, volume_files, volume_suffix
 from tests.faults.headers import analyze, cut, metaimage, mgh, nifti, nrrd, patch, smooth
 from tests.unit.test_round_trips import affines
 
@@ -346,3 +347,28 @@ def test_a_header_tells_the_grid_without_the_voxels(tmp_path: Path) -> None:
     assert (file.shape, file.volumes) == ((8, 9, 10), 3)
     grid = Image(np.zeros(file.shape), file.affine)
     assert grid.spacing_mm == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "others"),
+    [
+        ("v.img.gz", b"", ["v.hdr.gz"]),
+        ("V.HDR", b"", ["V.IMG"]),
+        ("v.hdr", b"", ["v.img"]),
+        ("v.nhdr", b"NRRD0004\ndata file: ./w.raw.gz\n\n", ["w.raw.gz"]),
+        ("v.mhd", b"NDims = 3\nElementDataFile = x.zraw\n", ["x.zraw"]),
+        ("v.mhd", b"NDims = 3\nElementDataFile = ../x.zraw\n", []),
+        ("v.mhd", b"NDims = 3\nElementDataFile = " + b"x" * 300 + b"\n", []),
+        ("v.mhd", b"NDims = 3\nElementDataFile = LOCAL\n", []),
+        ("v.nii.gz", b"", []),
+        ("v.mhd", None, []),
+    ],
+)
+def test_which_files_make_up_a_volume(name, content, others, tmp_path: Path) -> None:
+    path = tmp_path / "data" / name
+    for other in ("v.hdr.gz", "V.IMG", "v.img", "w.raw.gz", "x.zraw", "../x.zraw", "v.raw"):
+        (path.parent / other).parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / other).write_bytes(b"x")
+    if content is not None:
+        path.write_bytes(content)
+    assert volume_files(path) == (path, *(path.with_name(other) for other in others))

@@ -149,6 +149,22 @@ def test_manifest_of_any_names(bids, study_of) -> None:
         index_study(study_of(root, dataset=chosen))
 
 
+@pytest.mark.parametrize(
+    ("modality", "path", "what"),
+    [
+        ("T1w", "a.nii", "the modality T1w"),
+        ("brain", "a.nii", "the modality brain"),
+        ("lesion", "sub-01", "a DICOM folder"),
+    ],
+)
+def test_labels_are_of_label_maps_alone(modality, path, what, bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    row = f"01\t{modality}\t{path}\tmsd"
+    (root / "scans.tsv").write_text(f"participant_id\tmodality\tpath\tlabels\n{row}\n")
+    with pytest.raises(InputError, match=f"line 2 has labels and {what}; leave labels empty"):
+        index_study(study_of(root, dataset={"name": "m", "manifest": "scans.tsv"}))
+
+
 def test_one_file_under_two_subjects_is_a_leak(bids, study_of) -> None:
     root = bids({"sub-01": THREE, "sub-02": THREE})
     scan = root / "sub-02/anat/sub-02_T1w.nii.gz"
@@ -179,6 +195,16 @@ def test_one_file_as_source_and_target_is_a_leak(bids, study_of) -> None:
     chosen = {"name": "m", "layout": "manifest", "manifest": "scans.tsv"}
     with pytest.raises(InputError, match="is given as sub-01 T2w and as sub-01 FLAIR"):
         index_study(study_of(root, dataset=chosen))
+
+
+def test_header_and_voxels_of_a_pair_are_one_scan(bids, study_of) -> None:
+    root = bids({"sub-01": THREE})
+    for name in ("a.hdr", "a.img"):
+        (root / name).write_bytes(b"x")
+    rows = ["participant_id\tmodality\tpath", "01\tT2w\ta.hdr", "02\tT2w\ta.img"]
+    (root / "scans.tsv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match="is given as sub-01 T2w and as sub-02 T2w"):
+        index_study(study_of(root, dataset={"name": "m", "manifest": "scans.tsv"}))
 
 
 def test_an_annotation_that_cannot_be_opened_is_left_out_with_its_reason(bids, study_of) -> None:

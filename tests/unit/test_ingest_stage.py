@@ -198,11 +198,58 @@ def test_a_bad_scan_is_left_out_and_a_session_without_scans_too(tmp_path, paths)
     bad.write_bytes(good.read_bytes()[:200])
     status = ingest_session(paths, Request({"T1w": Source(good), "T2w": Source(bad)}))
     assert list(status.outputs) == ["T1w"]
-    assert status.details["left_out"]["T2w"].startswith("b.nii.gz is ")
+    assert status.details["left_out"]["T2w"].startswith("is damaged")
     again = ingest_session(paths, Request({"T1w": Source(bad)}))
     assert not again.ok
-    assert "b.nii.gz: is " in again.reason
+    assert again.reason.startswith("sub-01_ses-2 T1w: is damaged")
     assert not paths.scan("T1w").exists()  # nothing stale
+
+
+def test_names_of_files_reach_the_log_and_not_the_data_set(tmp_path, paths, caplog) -> None:
+    scan = write(tmp_path / "raw/a.nii.gz", values())
+    name = tmp_path / SECRET.replace(" ", "_")
+    for suffix in (".nii.gz", ".hdr", ".mhd", ".json"):
+        name.with_name(name.name + suffix).write_bytes(b"ElementDataFile = DOE_JANE.raw\n")
+    files = [Source(name.with_name(name.name + suffix)) for suffix in (".nii.gz", ".hdr", ".mhd")]
+    gone = Source(name.with_name("DOE_JANE_2.nii"))
+    described = Source(scan, sidecar=name.with_name(name.name + ".json"))
+    notes = (("lesion", files[0]), ("brain", files[1]), ("lesion", files[2]), ("brain", gone))
+    whole = Request({"T1w": described, "T2w": files[0], "FLAIR": files[2]}, notes)
+    for request in (whole, *(Request({"T1w": source}) for source in (*files, gone))):
+        caplog.clear()
+        status = ingest_session(paths, request)
+        assert status.ok == (request is whole)
+        assert "DOE" not in paths.status.read_text()
+        assert "DOE_JANE" in caplog.text
+    assert "does not exist" in status.reason
+
+
+def test_an_annotation_may_be_one_volume_of_a_file(tmp_path, paths) -> None:
+    first, second = (np.zeros(SHAPE, np.int16) for _ in range(2))
+    first[1], second[2] = 1, 1
+    both = write(tmp_path / "two.nii.gz", np.stack([first, second], axis=-1))
+    one = write(tmp_path / "one.nii.gz", first)
+    scan = Source(write(tmp_path / "a.nii", values()))
+    notes = tuple(
+        ("lesion", source) for source in (Source(both, 1), Source(one, 0), Source(one, 1))
+    )
+    status = ingest_session(paths, Request({"T1w": scan}, notes))
+    read = [read_image(status.path(n, paths.status)).data for n in ("lesion", "lesion-2")]
+    np.testing.assert_array_equal(read[0], second)
+    np.testing.assert_array_equal(read[1], first)
+    assert status.details["left_out"] == {"lesion-3": "has no volume 1, but 1"}
+
+
+def test_shares_of_voxels_count_from_a_half_on(tmp_path, paths) -> None:
+    soft = np.zeros(SHAPE, np.float32)
+    soft[1:4] = np.array([0.01, 0.5, 1])[:, None, None]
+    labels = np.zeros(SHAPE, np.int16)
+    labels[1:4] = np.array([1, 2, 200])[:, None, None]
+    files = [Source(write(tmp_path / f"{i}.nii", data)) for i, data in enumerate((soft, labels))]
+    scan = Source(write(tmp_path / "a.nii", values()))
+    status = ingest_session(paths, Request({"T1w": scan}, tuple(("brain", f) for f in files)))
+    read = [read_image(status.path(n, paths.status)).data[1:4, 0, 0] for n in ("brain", "brain-2")]
+    assert [mask.tolist() for mask in read] == [[0, 1, 1], [1, 1, 1]]
 
 
 def test_what_was_left_out_reaches_preprocessing(tmp_path, paths) -> None:
@@ -243,6 +290,19 @@ def test_a_pair_of_files_and_a_sidecar_all_decide_a_scan(tmp_path) -> None:
     source = Source(tmp_path / "a.hdr", sidecar=tmp_path / "a.json")
     request = Request({"T1w": source, "T2w": Source(tmp_path / "b.nii")})
     assert {path.name for path in request.files} == {"a.hdr", "a.img", "a.json", "b.nii"}
+
+
+def test_the_voxels_of_a_pair_pin_its_source(tmp_path, paths) -> None:
+    source = tmp_path / "a.mhd"
+    hashes = []
+    for seed in (1, 2, 2):
+        whole = write_metaimage(tmp_path / "a.mha", values(seed)).read_bytes()
+        head, _, voxels = whole.partition(b"LOCAL\n")
+        source.write_bytes(head + b"voxels.bin\n")
+        (tmp_path / "voxels.bin").write_bytes(voxels)
+        status = ingest_session(paths, Request({"T1w": Source(source)}))
+        hashes.append(status.details["sources"]["T1w"]["sha256"])
+    assert hashes[0] != hashes[1] == hashes[2]
 
 
 @pytest.fixture

@@ -93,7 +93,9 @@ def test_a_brats_folder_is_told_converted_and_preprocessed(converted: Project) -
 def test_a_damaged_subject_is_left_out_with_its_reason(converted: Project) -> None:
     reasons = [status(converted, stage, 5)["reason"] for stage in ("ingest", "preproc")]
     assert reasons[0] == reasons[1]
-    assert "BraTS20_Training_005_t1.nii.gz: is " in reasons[0]
+    assert reasons[0].startswith("sub-BraTS20Training005 T1w: is ")
+    (log,) = converted.root.glob("logs/small/ingest/*005.log")
+    assert "BraTS20_Training_005_t1.nii.gz: is " in log.read_text()
     rows = read_rows(converted.root / INGESTED / "participants.tsv")
     assert [row["participant_id"][-3:] for row in rows] == ["000", "001", "002", "003", "004"]
 

@@ -18,6 +18,7 @@ from crossmod.ingest.request import Request
 from crossmod.paths import StudyPaths, raw_scan, split_key
 from crossmod.settings import MODALITIES, Modality
 from crossmod.text import is_utf8
+from crossmod.volume_names import volume_files
 
 ScanStatus = Literal["present", "missing", "excluded"]
 IN_PLACE = ("bids", "phantom")
@@ -242,7 +243,7 @@ def _refuse_shared_files(found: Found) -> None:
     for (key, modality), sources in found.scans.items():
         for source in sources:
             place = f"{key} {modality}"
-            content = (_identity(source.path), source.volume, source.series)
+            content = (_identity(min(volume_files(source.path))), source.volume, source.series)
             owner = owners.setdefault(content, place)
             if owner != place:
                 problem = f"is given as {owner} and as {place}"

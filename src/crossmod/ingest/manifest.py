@@ -27,7 +27,8 @@ def find(root: Path, manifest: Path) -> Found:
         Folder that relative paths start from.
     manifest : path
         Table with the columns participant_id, modality, path and, if wanted, session_id, volume
-        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`),
+        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`; of no
+        other row),
         series (its number, where `path` is a folder of several DICOM series) and others that
         describe the participant. `modality` is a modality, `brain` (a brain mask) or
         `lesion` (a label map).
@@ -45,6 +46,10 @@ def find(root: Path, manifest: Path) -> Found:
         key = session_key(
             participant, _labelled(session, "ses-", path, number) if session else None
         )
+        if row["modality"] not in (*MODALITIES, *ANNOTATIONS):
+            problem = f"line {number} has the unknown modality {row['modality']!r}"
+            known = ", ".join((*MODALITIES, *ANNOTATIONS))
+            raise InputError(path, problem, f"use one of {known}")
         if not row["path"]:
             raise InputError(path, f"line {number} has no path", "name the scan's file there")
         file = Path(row["path"])
@@ -52,15 +57,11 @@ def find(root: Path, manifest: Path) -> Found:
         source = _source(row, file, path, number)
         details = {k: v for k, v in row.items() if k not in (*COLUMNS, *OPTIONAL)}
         found.participants.setdefault(participant, {}).update(details)
-        if row["modality"] in MODALITIES:
-            modality = cast(Modality, row["modality"])
-            found.scans.setdefault((key, modality), []).append(source)
-        elif row["modality"] in ANNOTATIONS:
+        if row["modality"] in ANNOTATIONS:
             found.annotations.append((key, cast(Kind, row["modality"]), source))
         else:
-            problem = f"line {number} has the unknown modality {row['modality']!r}"
-            known = ", ".join((*MODALITIES, *ANNOTATIONS))
-            raise InputError(path, problem, f"use one of {known}")
+            modality = cast(Modality, row["modality"])
+            found.scans.setdefault((key, modality), []).append(source)
     if not found.scans:
         raise InputError(path, "lists no scan", "add a row per scan")
     return found
@@ -68,9 +69,13 @@ def find(root: Path, manifest: Path) -> Found:
 
 def _source(row: dict[str, str], file: Path, table: Path, number: int) -> Source:
     """Where a row's scan lies; a JSON file of the same name beside it describes it."""
+    volume, labels = row.get("volume", ""), row.get("labels", "")
+    if labels and (row["modality"] != "lesion" or file.is_dir()):
+        what = "a DICOM folder" if file.is_dir() else f"the modality {row['modality']}"
+        problem = f"line {number} has labels and {what}"
+        raise InputError(table, problem, "leave labels empty but for label maps of lesions")
     if file.is_dir():
         return dicom.source_in(file, row.get("series", ""))
-    volume, labels = row.get("volume", ""), row.get("labels", "")
     if volume and not (volume.isascii() and volume.isdecimal()):
         problem = f"line {number} has the volume {volume!r}"
         raise InputError(table, problem, "write its place in the 4-D file, from 0")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from crossmod.settings import Modality
+from crossmod.volume_names import volume_files, volume_suffix
 
 Kind = Literal["brain", "lesion"]
 """Kind of annotation: a brain mask, or a map of lesions."""
@@ -24,12 +25,6 @@ _SUFFIXES: dict[str, Modality] = {
 # BIDS gives masks a label, label maps (dseg) a description.
 _LESION = re.compile(r"_(label|desc)-(lesions?|tumou?rs?)\d*(_|$)", re.IGNORECASE)
 _BRAIN = re.compile(r"_desc-brain\d*(_|$)")
-
-
-# Endings of images, in any case; what else lies beside scans are sidecars.
-_IMAGES = (".nii", ".nii.gz", ".mgz", ".mgh", ".img", ".nrrd", ".mha", ".mhd", ".dcm")
-# Header file to the endings that its voxels may have.
-_PAIRS = {".hdr": (".img",), ".img": (".hdr",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw",)}
 
 
 @dataclass(frozen=True)
@@ -72,10 +67,8 @@ class Source:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that decides the volume: the two of a pair, the sidecar."""
-        pair = [self.path.with_suffix(ending) for ending in _PAIRS.get(self.path.suffix, ())]
-        pair = [path for path in pair if path.is_file()]
-        return (self.path, *pair, *((self.sidecar,) if self.sidecar else ()))
+        """Every file that decides the volume: of a pair both, and the sidecar."""
+        return (*volume_files(self.path), *((self.sidecar,) if self.sidecar else ()))
 
 
 @dataclass(frozen=True)
@@ -165,8 +158,8 @@ def _part(name: str) -> str:
 
 
 def looks_like_image(name: str) -> bool:
-    """Whether a file is an image by its ending, in any case."""
-    return name.lower().endswith(_IMAGES)
+    """Whether a file is an image by its ending, in any case; else it is a sidecar of one."""
+    return volume_suffix(name) is not None or name.lower().endswith(".dcm")
 
 
 def why_no_scan(name: str) -> str | None:

@@ -14,16 +14,18 @@ import numpy as np
 from crossmod.bids_dataset import pet_sidecar, sidecar_path
 from crossmod.errors import CrossmodError, InputError
 from crossmod.files import read_json, write_json, write_rows
-from crossmod.hashing import hash_file
+from crossmod.hashing import hash_files
 from crossmod.ingest.dicom.conversion import hash_series, read_series
 from crossmod.ingest.labels import LABELS, to_labels
 from crossmod.ingest.names import Kind, Source
 from crossmod.ingest.request import Request
 from crossmod.io import Image, read_image, read_scan, write_image
 from crossmod.paths import IngestedPaths
+from crossmod.preprocess.annotations import to_mask
 from crossmod.privacy import allowed_header, allowed_sidecar
 from crossmod.settings import MODALITIES, Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
+from crossmod.volume_names import volume_files
 
 STAGE = "ingest"
 log = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ def ingest_session(paths: IngestedPaths, request: Request, deface: bool = False)
     """Convert one session to BIDS and write its status file, also when the input is at fault.
 
     A scan or annotation that cannot be used is left out; its reason is in the details of the
-    status. Without any scan the verdict is `failed`.
+    status. Without any scan the verdict is `failed`. Names of files, which may be a person's, go to
+    the log alone.
 
     Parameters
     ----------
@@ -66,9 +69,8 @@ class _Made:
 
     outputs: dict[str, Path] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, CrossmodError] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    faults: list[CrossmodError] = field(default_factory=list)
 
     def attempt(self, name: str, source: Source, write: Callable[[], Path]) -> None:
         """Note what `write` wrote, or why the source is left out."""
@@ -76,8 +78,8 @@ class _Made:
             self.outputs[name] = write()
             self.sources[name] = _origin(source)
         except CrossmodError as error:
-            self.faults.append(error)
-            self.left_out[name] = f"{source.name} {error.problem}"
+            log.warning("%s left out: %s", name, error)
+            self.faults[name] = error
 
 
 def _convert(paths: IngestedPaths, request: Request, deface: bool) -> Status:
@@ -85,15 +87,13 @@ def _convert(paths: IngestedPaths, request: Request, deface: bool) -> Status:
     for modality, source in request.scans.items():
         made.attempt(modality, source, partial(_write_scan, paths, modality, source, made.notes))
     if not made.outputs:
-        empty = InputError(paths.key, "has no scan", "check the index of its scans")
-        raise made.faults[0] if made.faults else empty
+        raise _no_scan(paths.key, made)
     defaced = _deface(made) if deface else []
     for name, kind, source, number in request.numbered:
         path = paths.annotation(kind, number, labeled=source.labels is not None)
         made.attempt(name, source, partial(_write_annotation, path, kind, source))
-    for name, reason in made.left_out.items():
-        log.warning("%s: %s left out: %s", paths.key, name, reason)
-    details = {"left_out": made.left_out, "notes": made.notes, "sources": made.sources}
+    left_out = {name: error.problem for name, error in made.faults.items()}
+    details = {"left_out": left_out, "notes": made.notes, "sources": made.sources}
     details.update({"defaced": defaced} if deface else {})
     if "PET" in made.outputs:
         _, lacking = pet_sidecar(read_json(sidecar_path(made.outputs["PET"])))
@@ -102,13 +102,20 @@ def _convert(paths: IngestedPaths, request: Request, deface: bool) -> Status:
     return Status(STAGE, paths.key, outputs=outputs, details=details)
 
 
+def _no_scan(key: str, made: _Made) -> InputError:
+    """Why a session has no scan: what is wrong with the first."""
+    for name, error in made.faults.items():
+        return InputError(f"{key} {name}", error.problem, error.remedy)
+    return InputError(key, "has no scan", "check the index of its scans")
+
+
 def _origin(source: Source) -> dict[str, Any]:
     """What pins a source without its name, which may be a person's."""
     origin = {"volume": source.volume, "series": source.series, "labels": source.labels}
     told = {key: value for key, value in origin.items() if value is not None}
     if source.series is not None:
         return {"sha256": hash_series(source), **told}
-    return {"sha256": hash_file(source.path), **told} if source.path.is_file() else told
+    return {"sha256": hash_files(volume_files(source.path)), **told}
 
 
 def _write_scan(paths: IngestedPaths, modality: Modality, source: Source, notes: list[str]) -> Path:
@@ -144,7 +151,8 @@ def _read(source: Source) -> tuple[Image, dict[str, Any]]:
     try:
         return image, _given(source.sidecar)
     except InputError as error:
-        remark = f"goes without its sidecar {Path(error.where).name}, which {error.problem}"
+        log.warning("%s", error)
+        remark = f"goes without its sidecar, which {error.problem}"
         return replace(image, remarks=(*image.remarks, f"{remark}; {error.remedy}")), {}
 
 
@@ -177,9 +185,12 @@ def _sidecar(modality: Modality, given: dict[str, Any]) -> dict[str, Any]:
 
 def _write_annotation(path: Path, kind: Kind, source: Source) -> Path:
     """Write a mask, or a label map with the numbers of `LABELS` and its lookup table."""
-    image = read_image(source.path) if source.series is None else read_series(source)[0]
+    if source.series is None:
+        image = read_image(source.path, volume=source.volume)
+    else:
+        image = read_series(source)[0]
     if source.labels is None:
-        labels = (image.data > 0).astype(np.uint8)
+        labels = to_mask(image.data)
     else:
         labels = to_labels(image.data, source.labels, source.path)
         rows = [{"index": k, "name": name, "abbreviation": a} for k, (name, a) in LABELS.items()]

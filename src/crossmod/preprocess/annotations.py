@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossmod.errors import InputError
 from crossmod.io import Image, read_image, same_grid, to_ras
@@ -23,8 +24,8 @@ class Annotations:
     Attributes
     ----------
     brain_masks, lesions : tuple of path
-        Masks, or label maps of which every label above 0 counts. Each lies on the grid of one of
-        the raw scans.
+        Masks, or label maps of which every label above 0 counts, or shares of voxels. Each lies on
+        the grid of one of the raw scans.
     """
 
     brain_masks: tuple[Path, ...] = ()
@@ -73,8 +74,19 @@ def place(annotations: Annotations, raw: dict[Modality, Image]) -> Placed:
             if owner is None:
                 placed.notes.append(f"annotation left out: {path.name} fits the grid of no scan")
                 continue
-            into.append((owner, to_ras(image.with_data((image.data > 0).astype(np.uint8)))))
+            into.append((owner, to_ras(image.with_data(to_mask(image.data)))))
     return placed
+
+
+def to_mask(data: NDArray) -> NDArray[np.uint8]:
+    """1 where a mask or label map marks a voxel, else 0.
+
+    Whole numbers are labels, all above 0 count; with fractions among them they are shares of
+    voxels or probabilities, and count from 0.5 on.
+    """
+    whole = bool((data == np.round(data)).all())
+    marked: NDArray[np.uint8] = (data > 0 if whole else data >= 0.5).astype(np.uint8)
+    return marked
 
 
 def _owner(path: Path, image: Image, raw: dict[Modality, Image]) -> Modality | None:
