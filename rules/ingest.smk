@@ -90,6 +90,7 @@ rule ingest_participants:
     """List the participants that were converted."""
     input:
         table=PLAN.paths.index("participants"),
+        planned=PLAN.paths.index("sessions"),
         statuses=INGESTED,
         code=code("participants"),
         env="envs/imaging.yaml",
@@ -106,7 +107,7 @@ rule ingest_participants:
         folder=PLAN.paths.ingested_root,
     shell:
         "python -m crossmod ingest --participants {input.table:q}"
-        " --output-dir {params.folder:q} > {log} 2>&1"
+        " --planned {input.planned:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 
 rule data:

@@ -20,11 +20,11 @@ HEAD = """\
 
 What crossmod says when a file or a data set is broken: one line that names the file, the fault and,
 after the semicolon, a remedy. In a study the scan or session is left out with this line as the
-reason, and everything else completes. Where scans are converted, the session and the modality stand
-for the file, whose name may be a person's; the log names it. A fault of the study file, of a table or of the whole data
-folder, and one file for two scans, which would leak results, end the command with the line. A
-file that vanishes while a study runs stops the run, which names it; run again, and the index goes
-without it.
+reason, and everything else completes. Where scans are converted, session and modality stand for
+the file, whose name may be a person's; the log names it. A fault of the study file, of a table or
+of the whole data folder, and one file for two scans, which would leak results, end the command with
+the line. A file that vanishes while a study runs stops the run, which names it; run again, and the
+index goes without it.
 
 Each of the {count} cases is written by code in `tests/faults` and met by a test; this page is made
 from them by `workflow/make_malformed_page.py`.

@@ -271,12 +271,24 @@ def test_a_request_survives_its_json() -> None:
     assert Request.from_json(json.loads(request.to_json())) == request
 
 
+def annotated(**entry: object) -> dict:
+    return {"scans": {}, "annotations": [{"kind": "lesion", "path": "x", **entry}]}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ([], "has another form"),
         ({"scans": {"T1w": {"file": "x"}}}, "has another form"),
         ({"scans": {"T9": {"path": "x"}}}, "names the unknown modality 'T9'"),
+        ({"scans": {"T1w": {"path": 3}}}, "has another form"),
+        ({"scans": {"T1w": {"path": "x", "volume": "1"}}}, "names the volume '1'"),
+        ({"scans": {"T1w": {"path": "x", "volume": -1}}}, "names the volume -1"),
+        ({"scans": {"T1w": {"path": "x", "labels": "msd"}}}, "names labels for T1w"),
+        (annotated(kind="tumour"), "names the unknown annotation 'tumour'"),
+        (annotated(labels="mine"), "names the unknown labels 'mine'"),
+        (annotated(labels=["msd"]), "names the unknown labels"),
+        (annotated(kind="brain", labels="msd"), "names labels for brain"),
     ],
 )
 def test_a_malformed_request_is_refused(content, message) -> None:
@@ -336,6 +348,21 @@ def test_participants_have_the_columns_there_are(data_set) -> None:
     assert list(json.loads((data_set / "participants.json").read_text())) == ["age"]
 
 
+def test_a_subject_that_withdrew_is_no_part_of_the_data_set(data_set, tmp_path, caplog) -> None:
+    people, index = tmp_path / "people.tsv", tmp_path / "sessions.tsv"
+    assert "sub-02/" not in (data_set / ".bidsignore").read_text().splitlines()
+    index.write_text("session_key\tstatus\nsub-01\tpresent\nsub-02\texcluded\n")
+    write_data_set(data_set, people, index)
+    assert [r["participant_id"] for r in read_rows(data_set / "participants.tsv")] == ["sub-01"]
+    assert (data_set / ".bidsignore").read_text().splitlines()[-1] == "sub-02/"
+    assert "Files of sub-02 are left" in (data_set / "README.md").read_text()
+    assert "no part of the data set any more: sub-02" in caplog.text
+    index.write_text("session_key\tstatus\nsub-01\tpresent\nsub-02\tpresent\n")
+    write_data_set(data_set, people, index)
+    assert len(read_rows(data_set / "participants.tsv")) == 2
+    assert "sub-02" not in (data_set / "README.md").read_text()
+
+
 def test_no_secret_reaches_the_data_set(data_set) -> None:
     import gzip
 
@@ -387,6 +414,13 @@ def test_what_is_written_is_valid_bids(data_set) -> None:
     assert {code for code, *_ in found["warning"]} <= {
         "JSON_KEY_RECOMMENDED", "SIDECAR_KEY_RECOMMENDED", "NO_AUTHORS", "TOO_FEW_AUTHORS",
     }  # fmt: skip
+
+
+@pytest.mark.bids
+def test_what_is_left_is_valid_bids(data_set, tmp_path) -> None:
+    (tmp_path / "sessions.tsv").write_text("session_key\tstatus\nsub-01\tpresent\n")
+    write_data_set(data_set, tmp_path / "people.tsv", tmp_path / "sessions.tsv")
+    assert not validate(data_set).get("error")
 
 
 @pytest.mark.bids

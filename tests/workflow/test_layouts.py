@@ -145,3 +145,14 @@ def test_editing_a_reader_converts_nothing(project: Project) -> None:
 def test_a_study_file_that_names_the_layout_goes_on(project: Project) -> None:
     project.change_study(lambda study: study["dataset"].update(layout="brats"))
     assert planned(project) == {}
+
+
+def test_a_subject_that_is_excluded_leaves_the_list(project: Project) -> None:
+    name = "sub-BraTS20Training002"
+    project.change_study(lambda study: study["dataset"].update(exclude={name: "withdrew"}))
+    assert planned(project) == {"ingest_participants": 1}
+    done = project.snakemake("--cores", "2", *TARGETS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = read_rows(project.root / INGESTED / "participants.tsv")
+    assert [row["participant_id"][-3:] for row in rows] == ["000", "001", "003", "004"]
+    assert name in (project.root / INGESTED / "README.md").read_text()

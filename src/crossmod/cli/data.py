@@ -50,6 +50,9 @@ def _add_ingest(commands: Commands) -> None:
         "--participants", type=Path, metavar="TABLE", help="what is known of all participants"
     )
     parser.add_argument(
+        "--planned", type=Path, metavar="TABLE", help="sessions of the index that are to be listed"
+    )
+    parser.add_argument(
         "--sources", type=parse_json, default={}, metavar="JSON", help="files of the session"
     )
     parser.add_argument("--deface", action="store_true", help="take the face out of every scan")
@@ -145,7 +148,7 @@ def _ingest(arguments: Arguments) -> None:
     from crossmod.paths import IngestedPaths
 
     if arguments.participants:
-        path = write_data_set(arguments.output_dir, arguments.participants)
+        path = write_data_set(arguments.output_dir, arguments.participants, arguments.planned)
         log.info("wrote %s", path)
         return
     request = Request.from_json(arguments.sources)

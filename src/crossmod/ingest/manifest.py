@@ -9,13 +9,12 @@ from crossmod.errors import InputError
 from crossmod.files import read_rows
 from crossmod.ingest.dicom import reader as dicom
 from crossmod.ingest.labels import CONVENTIONS
-from crossmod.ingest.names import Found, Kind, Source, sidecar_of
+from crossmod.ingest.names import KINDS, Found, Kind, Source, sidecar_of
 from crossmod.paths import session_key
 from crossmod.settings import MODALITIES, Modality
 
 COLUMNS = ("participant_id", "modality", "path")
 OPTIONAL = ("session_id", "volume", "labels", "series")
-ANNOTATIONS = ("brain", "lesion")
 
 
 def find(root: Path, manifest: Path) -> Found:
@@ -46,9 +45,9 @@ def find(root: Path, manifest: Path) -> Found:
         key = session_key(
             participant, _labelled(session, "ses-", path, number) if session else None
         )
-        if row["modality"] not in (*MODALITIES, *ANNOTATIONS):
+        if row["modality"] not in (*MODALITIES, *KINDS):
             problem = f"line {number} has the unknown modality {row['modality']!r}"
-            known = ", ".join((*MODALITIES, *ANNOTATIONS))
+            known = ", ".join((*MODALITIES, *KINDS))
             raise InputError(path, problem, f"use one of {known}")
         if not row["path"]:
             raise InputError(path, f"line {number} has no path", "name the scan's file there")
@@ -57,7 +56,7 @@ def find(root: Path, manifest: Path) -> Found:
         source = _source(row, file, path, number)
         details = {k: v for k, v in row.items() if k not in (*COLUMNS, *OPTIONAL)}
         found.participants.setdefault(participant, {}).update(details)
-        if row["modality"] in ANNOTATIONS:
+        if row["modality"] in KINDS:
             found.annotations.append((key, cast(Kind, row["modality"]), source))
         else:
             modality = cast(Modality, row["modality"])

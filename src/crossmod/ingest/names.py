@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from crossmod.settings import Modality
 from crossmod.volume_names import volume_files, volume_suffix
 
 Kind = Literal["brain", "lesion"]
 """Kind of annotation: a brain mask, or a map of lesions."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _SUFFIXES: dict[str, Modality] = {
     "T1w": "T1w",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from crossmod.errors import InputError
-from crossmod.ingest.names import Kind, Source
+from crossmod.ingest.labels import CONVENTIONS
+from crossmod.ingest.names import KINDS, Kind, Source
 from crossmod.settings import MODALITIES, Modality
 
 
@@ -63,19 +65,44 @@ class Request:
         Raises
         ------
         InputError
-            If it has another form.
+            If it has another form, or names what there is not.
         """
         try:
             scans = {cast(Modality, m): _source(entry) for m, entry in content["scans"].items()}
-            notes = tuple((e.pop("kind"), _source(e)) for e in content.get("annotations", []))
+            notes = tuple(_annotation(entry) for entry in content.get("annotations", []))
         except (KeyError, TypeError, AttributeError) as error:
             remedy = 'write {"scans": {"T1w": {"path": "t1.mha"}}}'
             raise InputError("--sources", f"has another form ({error})", remedy) from None
-        unknown = [modality for modality in scans if modality not in MODALITIES]
-        if unknown:
-            problem = f"names the unknown modality {unknown[0]!r}"
-            raise InputError("--sources", problem, f"use one of {', '.join(MODALITIES)}")
+        for modality, source in scans.items():
+            _check("modality", modality, MODALITIES)
+            _check_source(modality, source)
+        for kind, source in notes:
+            _check("annotation", kind, KINDS)
+            _check_source(kind, source)
         return cls(scans, notes)
+
+
+def _annotation(entry: dict[str, Any]) -> tuple[Kind, Source]:
+    values = dict(entry)
+    return cast(Kind, values.pop("kind")), _source(values)
+
+
+def _check_source(name: str, source: Source) -> None:
+    """Refuse a place in a file or a convention of labels that cannot be."""
+    volume = source.volume
+    if volume is not None and (type(volume) is not int or volume < 0):
+        raise InputError("--sources", f"names the volume {volume!r}", "write a number from 0 on")
+    if source.labels is not None:
+        _check("labels", source.labels, CONVENTIONS)
+        if name != "lesion":
+            problem = f"names labels for {name}"
+            raise InputError("--sources", problem, "leave them out but for lesions")
+
+
+def _check(what: str, value: object, known: Collection[str]) -> None:
+    if value not in tuple(known):
+        problem = f"names the unknown {what} {value!r}"
+        raise InputError("--sources", problem, f"use one of {', '.join(known)}")
 
 
 def _plain(source: Source) -> dict[str, Any]:
