@@ -18,7 +18,7 @@ LABELS = {
 """Number to name and abbreviation, as in BraTS 2023 and 2024."""
 
 CONVENTIONS: dict[str, dict[int, int]] = {
-    # As the challenge of 2012 told it, seen in no file here: edema, and the whole core as one.
+    # From descriptions of the challenge, checked on no file: edema, and the whole core as one.
     "brats-2012": {1: 2, 2: 1},
     # Menze et al., IEEE TMI 34, 2015: necrosis, edema, non-enhancing, enhancing.
     "brats-2013": {1: 1, 2: 2, 3: 1, 4: 3},

@@ -26,11 +26,10 @@ def find(root: Path, manifest: Path) -> Found:
         Folder that relative paths start from.
     manifest : path
         Table with the columns participant_id, modality, path and, if wanted, session_id, volume
-        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`; of no
-        other row),
-        series (its number, where `path` is a folder of several DICOM series) and others that
-        describe the participant. `modality` is a modality, `brain` (a brain mask) or
-        `lesion` (a label map).
+        (of a 4-D file, from 0), labels (convention of a lesion map, a key of `CONVENTIONS`; in no
+        other row), series (its number, where `path` is a folder of several DICOM series) and others
+        that describe the participant. `modality` is a modality, `brain` (a brain mask) or `lesion`
+        (a label map).
 
     Raises
     ------
