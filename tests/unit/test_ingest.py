@@ -118,7 +118,7 @@ def test_a_typing_error_in_a_table_loses_no_label_map(bids, study_of) -> None:
         assert remark.text.startswith("mask not used, its session has no scan")
 
 
-def test_who_is_not_included_is_not_remarked_on_and_what_is_nobodys_is(bids, study_of) -> None:
+def test_masks_of_those_not_included_are_not_remarked_on(bids, study_of) -> None:
     root = bids({"sub-1": THREE, "sub-2": THREE})
     (root / "scans.tsv").write_text(
         "participant_id\tsession_id\tmodality\tpath\n"

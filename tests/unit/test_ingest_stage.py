@@ -417,10 +417,16 @@ def test_what_is_written_is_valid_bids(data_set) -> None:
 
 
 @pytest.mark.bids
-def test_what_is_left_is_valid_bids(data_set, tmp_path) -> None:
+def test_the_validator_minds_a_withdrawn_subject_until_its_files_are_gone(
+    data_set, tmp_path
+) -> None:
     (tmp_path / "sessions.tsv").write_text("session_key\tstatus\nsub-01\tpresent\n")
-    write_data_set(data_set, tmp_path / "people.tsv", tmp_path / "sessions.tsv")
-    assert not validate(data_set).get("error")
+    for codes in ({"PARTICIPANT_ID_MISMATCH"}, set()):
+        write_data_set(data_set, tmp_path / "people.tsv", tmp_path / "sessions.tsv")
+        assert {code for code, *_ in validate(data_set).get("error", ())} == codes
+        for path in [*data_set.rglob("sub-02"), *data_set.glob("sub-02_*")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "sub-02" not in (data_set / "README.md").read_text()
 
 
 @pytest.mark.bids
