@@ -276,10 +276,10 @@ def test_a_folder_that_tells_the_patient_is_renamed(raw: Path) -> None:
 
 
 def test_folders_whose_names_become_one_are_refused(raw: Path) -> None:
-    write_series(raw / "anna 1")
-    write_series(raw / "anna-1")
+    write_series(raw / "case 1")
+    write_series(raw / "case-1")
     found = find(raw)
-    assert list(found.participants) == ["sub-anna1"]
+    assert list(found.participants) == ["sub-case1"]
     assert "rename one" in reasons(found)
 
 

@@ -9,11 +9,11 @@ from crossmod.ingest.dicom.conversion import read_series
 from crossmod.ingest.dicom.reader import find
 from tests.dicom_files import write_series
 from tests.faults.cases import Fault
-from tests.faults.dicom import CASES, GOOD, copy_of, lines
+from tests.faults.dicom import CASES, GOOD, lines
 
 
 def test_the_cases_are_many_and_named_once() -> None:
-    assert len({case.name for case in CASES}) == len(CASES) == 25
+    assert len({case.name for case in CASES}) == len(CASES) == 26
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -25,14 +25,6 @@ def test_a_fault_is_told_in_one_line(case: Fault, tmp_path: Path, monkeypatch) -
     assert "\n" not in line
     ((source,),) = [s for (key, _), s in find(root).scans.items() if key.startswith(GOOD)]
     assert read_series(source)[0].data.shape == (12, 14, 8)
-
-
-def test_one_examination_under_two_names_is_a_leak(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_series(tmp_path / "raw/sub-1")
-    copy_of(tmp_path / "raw/sub-1", tmp_path / "raw/sub-2")
-    with pytest.raises(InputError, match="one examination under sub-1 and sub-2"):
-        find(tmp_path / "raw")
 
 
 def test_files_beside_the_folders_of_participants_are_refused(tmp_path: Path, monkeypatch) -> None:

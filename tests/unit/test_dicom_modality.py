@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from crossmod.ingest.dicom.headers import Header, read_header
-from crossmod.ingest.dicom.identity import label, pseudonym
 from crossmod.ingest.dicom.modality import modality_of, why_left_out
 from crossmod.ingest.dicom.words import known_words
 from tests.dicom_files import FLAIR, T1W, T2W, write_series
@@ -33,7 +32,6 @@ T1_FLAIR = {
     "EchoTime": 6.2,
     "InversionTime": 1238.0,
 }
-UTF8 = {"SpecificCharacterSet": "ISO_IR 192"}
 NO_TIMES = {"RepetitionTime": None, "EchoTime": None}
 
 
@@ -121,39 +119,3 @@ def test_words_of_a_description_are_kept_only_if_known() -> None:
     assert kept == ("flair", "gd", "pre", "pregd", "t1")
     assert known_words("t2 dark-fluid") == ("darkfluid", "t2")
     assert known_words(None, "") == ()
-
-
-@pytest.mark.parametrize(
-    ("folder", "elements", "named"),
-    [
-        ("sub-01", {"PatientID": "sub-01"}, False),
-        ("P012", {"PatientID": "P012", "PatientName": "P012"}, False),
-        ("smith_john", {"PatientName": "Smith^John"}, True),
-        ("MUELLER", {**UTF8, "PatientName": "Müller^Eva"}, True),
-        ("garcon_1", {**UTF8, "PatientName": "Garçon^Eva"}, True),
-        ("Müller", {**UTF8, "PatientName": "Müller^Eva"}, True),
-        ("case 4711-0815", {"PatientID": "47110815"}, True),
-        ("A99812", {"AccessionNumber": "A99812"}, True),
-        ("born-03.05.1961", {"PatientBirthDate": "19610503"}, True),
-        ("scan_20190314", {}, True),
-        ("TCGA-06-1802", {"PatientID": "TCGA-06-1802"}, True),
-        ("TCGA-06-1802", {"PatientID": "TCGA-06-1802", "PatientIdentityRemoved": "YES"}, False),
-        ("C3L-1 20190314", {"PatientID": "C3L-1", "PatientIdentityRemoved": "YES"}, True),
-        ("X9-77Q", {"PatientID": "x", "OtherPatientIDs": ["y", "X9-77Q"]}, True),
-    ],
-)
-def test_folders_that_give_away_the_patient(folder, elements, named, tmp_path: Path) -> None:
-    (path,) = write_series(tmp_path / "series", slices=1, **elements)
-    found = read_header(path, folder)
-    assert not isinstance(found, str)
-    assert found[0].named is named
-
-
-def test_names_of_participants() -> None:
-    assert label("sub-01") == "sub-01"
-    assert label("anna 1.2") == "sub-anna12"
-    assert label("患者") == ""
-    one, other = pseudonym("smith", "study-1"), pseudonym("smith", "study-2")
-    assert one != other  # salted
-    assert one == pseudonym("smith", "study-1")
-    assert len(one) == len("sub-") + 8

@@ -12,7 +12,7 @@ from crossmod.ingest.dicom.identity import label, pseudonym
 from crossmod.ingest.dicom.series import Series, group
 from crossmod.ingest.folders import check_folder
 from crossmod.ingest.names import Found, Remark, Source, looks_like_image
-from crossmod.paths import session_key
+from crossmod.paths import session_key, split_key
 from crossmod.text import counted, some
 
 EXAMPLE = "sub-01/any/folders/IM0001"
@@ -33,8 +33,8 @@ def find(root: Path) -> Found:
     """Find the series of a data folder; headers are read once and remembered.
 
     Each folder directly below `root` is a participant; each StudyInstanceUID a session, numbered in
-    the order of StudyDate and StudyTime. A folder whose name holds the patient's name or numbers
-    gives a participant with a pseudonym.
+    the order of StudyDate and StudyTime. A folder whose name is no plain label of a study,
+    or tells who was scanned, gives a participant with a pseudonym.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def find(root: Path) -> Found:
     """
     check_folder(root)
     found = Found()
-    owners: dict[str, str] = {}
+    owners: dict[str, list[str]] = {}
     folders = (f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith("."))
     for number, path in enumerate(folders, 1):
         folder = read_folder(path)
@@ -61,25 +61,36 @@ def find(root: Path) -> Found:
         if reason := _why_not(name, series, found):
             found.remarks.append(Remark(name, "", reason))
             continue
-        for study in {one.header.study for one in series}:
-            _claim(root, study, name, owners)
+        for identity in _identities(series):
+            owners.setdefault(identity, []).append(name)
         found.participants[name] = {}
         if named:
-            text = "renamed: the folder's name tells who was scanned; name it sub-01, for instance"
+            text = (
+                "renamed: the folder's name may tell who was scanned; name it sub-01, for instance"
+            )
             found.remarks.append(Remark(name, "", text))
         _add_sessions(found, name, folder.record, series)
+    _leave_out_shared(found, owners)
     if not found.participants:
-        problem = "holds no scans: none of its folders has DICOM images"
-        remedy = "put each participant's files in a folder of its own below data_dir"
-        raise InputError(root, problem, remedy)
+        raise _nobody(root, found)
     return found
+
+
+def _nobody(root: Path, found: Found) -> InputError:
+    """Why a data folder has no participant."""
+    unused = [f"{r.participant} {r.text}" for r in found.remarks if r.text.startswith("not used")]
+    if unused:
+        return InputError(root, "has no participant that can be used", unused[0])
+    problem = "holds no scans: none of its folders has DICOM images"
+    remedy = "put each participant's files in a folder of its own below data_dir"
+    return InputError(root, problem, remedy)
 
 
 def _participant(path: Path, series: list[Series], number: int) -> tuple[str, bool]:
     """Name of a participant, and whether the folder's own was not taken."""
     if not series:  # nothing is known of the patient, so the folder's name cannot be judged
         return f"folder {number}, by name", False
-    first = min((one.header.date, one.header.study) for one in series)[1]
+    first = min((h.date, h.study or h.series) for h in (one.header for one in series))[1]
     named = any(one.header.named for one in series) or not label(path.name)
     return (pseudonym(path.name, first) if named else label(path.name)), named
 
@@ -104,7 +115,7 @@ def _on_files(name: str, folder: Folder) -> list[Remark]:
 
 def _why_not(name: str, series: list[Series], found: Found) -> str:
     """Why a folder stands for no participant."""
-    patients = len({one.header.patient for one in series})
+    patients = len({one.header.patient for one in series} - {""})
     if patients > 1:
         return f"not used, holds scans of {patients} patients: give each a folder of its own"
     if name in found.participants:
@@ -112,13 +123,25 @@ def _why_not(name: str, series: list[Series], found: Found) -> str:
     return ""
 
 
-def _claim(root: Path, study: str, name: str, owners: dict[str, str]) -> None:
-    """One study in two folders would put a brain into train and test."""
-    owner = owners.setdefault(study, name)
-    if owner != name:
-        problem = f"has scans of one examination under {owner} and {name}"
-        remedy = "put all scans of a person in one folder below data_dir: results would leak"
-        raise InputError(root, problem, remedy)
+def _identities(series: list[Series]) -> set[str]:
+    """Who was scanned and in which examinations, as far as headers say."""
+    headers = [one.header for one in series]
+    return {identity for h in headers for identity in (h.patient, h.study) if identity}
+
+
+def _leave_out_shared(found: Found, owners: dict[str, list[str]]) -> None:
+    """Leave out one person in two folders, who could be in training and test at once."""
+    others: dict[str, set[str]] = {}
+    for names in owners.values():
+        for name in names if len(names) > 1 else ():
+            others.setdefault(name, set()).update(set(names) - {name})
+    for name in others:
+        del found.participants[name]
+    found.scans = {k: v for k, v in found.scans.items() if split_key(k[0])[0] not in others}
+    for name, shared in others.items():
+        text = f"not used, holds the patient or an examination of {some(sorted(shared))}"
+        remedy = "put both in one folder, or list the scans in a table (layout manifest)"
+        found.remarks.append(Remark(name, "", f"{text}: {remedy}"))
 
 
 def _add_sessions(found: Found, name: str, record: Path, series: list[Series]) -> None:
