@@ -56,6 +56,7 @@ NO_TIMES = {"RepetitionTime": None, "EchoTime": None}
         ({**T2W, "ContrastBolusAgent": "Dotarem"}, "T2w"),
         ({**NO_TIMES, "SeriesDescription": "t2_space_dark-fluid_sag"}, "FLAIR"),
         ({**NO_TIMES, "ProtocolName": "sT1W/TSE"}, "T1w"),
+        ({**NO_TIMES, "ProtocolName": "T1CE"}, "T1ce"),
         ({"modality": "CT"}, "CT"),
         ({"modality": "PT"}, "PET"),
     ],
@@ -67,12 +68,29 @@ def test_times_decide_the_modality(elements, expected, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        *((text, "T1ce") for text in ("T1 C+", "AX T1 +C", "T1 +GD", "T1 + C", "T1 (C+)", "T1C")),
+        *(
+            (text, "T1ce")
+            for text in ("t1_c+_sag", "T1C+", "T1w+C", "T1CE sag", "VIBE KM+", "T1-GD")
+        ),
+        *((text, "T1w") for text in ("T1 C-", "T1_C- sag", "T1 -C", "T1C-", "T1 -GD", "T1 KM-")),
+        *((text, "T1w") for text in ("T1 C-spine", "T1 +/- C", "T1 +CSF", "T1 C", "3D T1C3")),
+    ],
+)
+def test_signs_tell_whether_contrast_agent_was_given(description, expected, tmp_path) -> None:
+    assert modality_of(head(tmp_path, **MPRAGE, SeriesDescription=description))[0] == expected
+
+
+@pytest.mark.parametrize(
     ("elements", "reason"),
     [
         ({**FLAIR, "InversionTime": 160.0, "SeriesDescription": "T2 TIRM"}, "not recognized"),
         ({**GRADIENT, "EchoTime": 20.0, "SeriesDescription": "AX T2 GRE"}, "not recognized"),
         ({**NO_TIMES, "SeriesDescription": "T1 and T2"}, "not recognized (no times)"),
         ({**MPRAGE, "ContrastBolusAgent": "x", "SeriesDescription": "pre"}, "unclear whether"),
+        ({**MPRAGE, "ContrastBolusAgent": "x", "SeriesDescription": "T1 C-"}, "unclear whether"),
     ],
 )
 def test_what_stays_open_is_said(elements, reason: str, tmp_path: Path) -> None:
