@@ -279,7 +279,7 @@ CASES = [
     _fault(
         "dicom-two-folders",
         "one patient in two folders",
-        "not used, holds the patient or an examination of sub-bad2: put both in one folder",
+        "not used, folders 1 and 2 (in the order of names) hold one patient or examination",
         _patient_in_two_folders,
     ),
     _fault("dicom-directory-only", "a DICOMDIR without images", "only a DICOMDIR", _directory_only),

@@ -127,14 +127,30 @@ def test_one_person_in_two_folders_is_left_out_and_others_are_used(raw: Path) ->
     found = find(raw)
     assert set(found.participants) == {key.split("_")[0] for key, _ in found.scans} == {"sub-3"}
     told = {remark.participant: remark.text for remark in found.remarks}
-    assert "patient or an examination of sub-2: put both in one folder" in told["sub-1"]
-    assert "patient or an examination of sub-1: put both in one folder" in told["sub-2"]
+    assert set(told) == {"sub-1", "sub-2"}
+    assert told["sub-1"] == told["sub-2"]
+    assert told["sub-1"].startswith("not used, folders 1 and 2 (in the order of names) hold one")
+    assert "Smith" not in told["sub-1"]
+
+
+def test_folders_that_share_in_a_row_are_all_left_out(raw: Path) -> None:
+    write_series(raw / "sub-1/a", **SMITH)
+    write_series(raw / "sub-2/a", **SMITH, study="1.2.3")
+    write_series(raw / "sub-3/a", study="1.2.3")
+    write_series(raw / "sub-4/a")
+    found = find(raw)
+    assert list(found.participants) == ["sub-4"]
+    told = {remark.participant: remark.text for remark in found.remarks}
+    assert "folders 1, 2 and 3 (" in told["sub-2"]
+    assert "folders 2 and 3 (" in told["sub-3"]
 
 
 def test_one_examination_in_two_folders_is_left_out(raw: Path) -> None:
     write_series(raw / "sub-1")
     shutil.copytree(raw / "sub-1", raw / "sub-2")
-    with pytest.raises(InputError, match="no participant that can be used; sub-1 not used, holds"):
+    with pytest.raises(
+        InputError, match="no participant that can be used; sub-1 not used, folders"
+    ):
         find(raw)
     write_series(raw / "sub-3")
     assert list(find(raw).participants) == ["sub-3"]
@@ -160,5 +176,5 @@ def test_what_is_unknown_is_not_the_same(unknown: dict[str, Any], raw: Path) -> 
 def test_without_an_identifier_the_name_tells_who_it_is(raw: Path) -> None:
     for name in ("sub-1", "sub-2"):
         write_series(raw / name, PatientID="anonymous", PatientName="Smith^John")
-    with pytest.raises(InputError, match="holds the patient or an examination of sub-2"):
+    with pytest.raises(InputError, match="folders 1 and 2 "):
         find(raw)

@@ -13,16 +13,27 @@ from crossmod.ingest.dicom.series import Series, group
 from crossmod.ingest.folders import check_folder
 from crossmod.ingest.names import Found, Remark, Source, looks_like_image
 from crossmod.paths import session_key, split_key
-from crossmod.text import counted, some
+from crossmod.text import counted, listed, some
 
 EXAMPLE = "sub-01/any/folders/IM0001"
 _QUIET = {"no DICOM file", "directory"}
+_REMEDY = "put each participant's files in a folder of its own below data_dir"
 
 
 def matches(path: Path, root: Path) -> bool:
     """Whether a file below a participant's folder begins as a DICOM file; names tell nothing."""
-    if path.parent == root or looks_like_image(path.name):
-        return path.suffix.lower() == ".dcm" and path.parent != root
+    return path.parent != root and _is_dicom(path)
+
+
+def loose_files(root: Path) -> int:
+    """How many DICOM files lie in the data folder itself, so that nothing tells whose they are."""
+    files = (path for path in root.iterdir() if path.is_file() and path.name[0] != ".")
+    return sum(_is_dicom(path) for path in files if path.name.upper() != "DICOMDIR")
+
+
+def _is_dicom(path: Path) -> bool:
+    if looks_like_image(path.name):
+        return path.suffix.lower() == ".dcm"
     try:
         return begins_as_dicom(path)
     except OSError:
@@ -44,46 +55,60 @@ def find(root: Path) -> Found:
     Raises
     ------
     InputError
-        If the folder does not exist or holds no DICOM images, or scans of one study lie in two
-        participants' folders.
+        If the folder does not exist or holds no participant that can be used.
     """
     check_folder(root)
     found = Found()
-    owners: dict[str, list[str]] = {}
+    owners: dict[str, dict[str, int]] = {}
     folders = (f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith("."))
     for number, path in enumerate(folders, 1):
-        folder = read_folder(path)
-        series = group(folder.pairs)
-        name, named = _participant(path, series, number)
-        found.remarks += _on_files(name, folder)
-        if not series:
-            continue
-        if reason := _why_not(name, series, found):
-            found.remarks.append(Remark(name, "", reason))
-            continue
-        for identity in _identities(series):
-            owners.setdefault(identity, []).append(name)
-        found.participants[name] = {}
-        if named:
-            text = (
-                "renamed: the folder's name may tell who was scanned; name it sub-01, for instance"
-            )
-            found.remarks.append(Remark(name, "", text))
-        _add_sessions(found, name, folder.record, series)
+        _add_participant(found, path, number, owners)
     _leave_out_shared(found, owners)
     if not found.participants:
         raise _nobody(root, found)
+    if loose := loose_files(root):
+        text = f"not used, {counted(loose, 'DICOM file')} in no participant's folder: {_REMEDY}"
+        found.remarks.append(Remark("", "", text))
     return found
 
 
-def _nobody(root: Path, found: Found) -> InputError:
-    """Why a data folder has no participant."""
-    unused = [f"{r.participant} {r.text}" for r in found.remarks if r.text.startswith("not used")]
-    if unused:
-        return InputError(root, "has no participant that can be used", unused[0])
+def no_participant(root: Path) -> InputError:
+    """Why no folder below a data folder stands for a participant."""
     problem = "holds no scans: none of its folders has DICOM images"
-    remedy = "put each participant's files in a folder of its own below data_dir"
-    return InputError(root, problem, remedy)
+    if loose := loose_files(root):
+        problem = f"holds {counted(loose, 'DICOM file')} in no participant's folder"
+    return InputError(root, problem, _REMEDY)
+
+
+def _nobody(root: Path, found: Found) -> InputError:
+    """Why a data folder has no participant: the first reason why one is not used, if any."""
+    whole = [r for r in found.remarks if not r.path and r.text.startswith("not used")]
+    if not whole:
+        return no_participant(root)
+    first = f"{whole[0].participant} {whole[0].text}"
+    return InputError(root, "has no participant that can be used", first)
+
+
+def _add_participant(
+    found: Found, path: Path, number: int, owners: dict[str, dict[str, int]]
+) -> None:
+    """Add what a folder holds, and to `owners` (identity to participants) its number."""
+    folder = read_folder(path)
+    series = group(folder.pairs)
+    name, named = _participant(path, series, number)
+    found.remarks += _on_files(name, folder)
+    if not series:
+        return
+    if reason := _why_not(name, series, found):
+        found.remarks.append(Remark(name, "", reason))
+        return
+    for identity in _identities(series):
+        owners.setdefault(identity, {})[name] = number
+    found.participants[name] = {}
+    if named:
+        text = "renamed: the folder's name may tell who was scanned; name it sub-01, for instance"
+        found.remarks.append(Remark(name, "", text))
+    _add_sessions(found, name, folder.record, series)
 
 
 def _participant(path: Path, series: list[Series], number: int) -> tuple[str, bool]:
@@ -129,19 +154,22 @@ def _identities(series: list[Series]) -> set[str]:
     return {identity for h in headers for identity in (h.patient, h.study) if identity}
 
 
-def _leave_out_shared(found: Found, owners: dict[str, list[str]]) -> None:
-    """Leave out one person in two folders, who could be in training and test at once."""
-    others: dict[str, set[str]] = {}
-    for names in owners.values():
-        for name in names if len(names) > 1 else ():
-            others.setdefault(name, set()).update(set(names) - {name})
-    for name in others:
+def _leave_out_shared(found: Found, owners: dict[str, dict[str, int]]) -> None:
+    """Leave out one person in two folders, who could be in training and test at once.
+
+    Folders are told by their number in the order of names, which may be a person's.
+    """
+    shared: dict[str, set[int]] = {}
+    for numbers in owners.values():
+        for name in numbers if len(numbers) > 1 else ():
+            shared.setdefault(name, set()).update(numbers.values())
+    for name, folders in shared.items():
         del found.participants[name]
-    found.scans = {k: v for k, v in found.scans.items() if split_key(k[0])[0] not in others}
-    for name, shared in others.items():
-        text = f"not used, holds the patient or an examination of {some(sorted(shared))}"
-        remedy = "put both in one folder, or list the scans in a table (layout manifest)"
+        which = listed([str(number) for number in sorted(folders)])
+        text = f"not used, folders {which} (in the order of names) hold one patient or examination"
+        remedy = "put their files in one folder, or list the scans in a table (layout manifest)"
         found.remarks.append(Remark(name, "", f"{text}: {remedy}"))
+    found.scans = {k: v for k, v in found.scans.items() if split_key(k[0])[0] not in shared}
 
 
 def _add_sessions(found: Found, name: str, record: Path, series: list[Series]) -> None:
