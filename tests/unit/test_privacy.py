@@ -70,6 +70,15 @@ def test_nothing_that_bids_requires_of_a_pet_scan_is_lost() -> None:
     assert pet_sidecar(allowed_sidecar(PET))[1] == []
 
 
+def test_times_of_a_pet_scan_count_from_its_start() -> None:
+    clock = {"ScanStart": 37353, "FrameTimesStart": [37353], "InjectionStart": 33753}
+    content, _ = pet_sidecar(allowed_sidecar({**PET, **clock, "ImageDecayCorrectionTime": 37353}))
+    times = [content[key] for key in (*clock, "ImageDecayCorrectionTime", "TimeZero")]
+    assert times == [0, [0], -3600, 0, "00:00:00"]
+    assert pet_sidecar(content)[0] == content
+    assert pet_sidecar({**PET, "InjectionStart": [0]})[1] == ["InjectionStart"]
+
+
 @pytest.mark.parametrize("text", SENTENCES)
 def test_no_key_passes_free_text_or_dates(text: str) -> None:
     assert len(SIDECAR_KEYS) > 50
