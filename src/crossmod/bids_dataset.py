@@ -23,6 +23,7 @@ InjectedRadioactivity InjectedMass SpecificRadioactivity InjectionStart FrameDur
 ImageDecayCorrected ImageDecayCorrectionTime ReconFilterType ReconFilterSize
 ReconMethodParameterLabels ReconMethodParameterUnits ReconMethodParameterValues
 """.split()  # noqa: SIM905
+_PET_TIMES = ("ScanStart", "InjectionStart", "ImageDecayCorrectionTime")
 
 
 def sidecar_path(image: Path) -> Path:
@@ -60,8 +61,11 @@ def pet_sidecar(known: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Sidecar of a PET scan of one frame with what BIDS requires, and what of it is not known.
 
     Unknown words are said to be; an unknown number is not made up. Times count from the start of
-    the scan, which is called zero: the time of day is not told.
+    the scan, which is called zero, whatever `known` counts from: the time of day is not told.
     """
     start = {"TimeZero": "00:00:00", "ScanStart": 0, "FrameTimesStart": [0]}
-    content = {**start, **dict.fromkeys(_PET_WORDS, "unknown"), **known}
+    times = {key: known[key] for key in _PET_TIMES if isinstance(known.get(key), int | float)}
+    moved = {key: time - times.get("ScanStart", 0) for key, time in times.items()}
+    others = {key: value for key, value in known.items() if key not in _PET_TIMES}
+    content = {**dict.fromkeys(_PET_WORDS, "unknown"), **others, **moved, **start}
     return content, [key for key in _PET_NUMBERS if key not in content]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -84,6 +83,11 @@ def _two_spacings(folder: Path) -> None:
 def _two_patients(folder: Path) -> None:
     write_series(folder / "a", PatientID="P1")
     write_series(folder / "b", PatientID="P2", **T2W)
+
+
+def _patient_in_two_folders(folder: Path) -> None:
+    write_series(folder, PatientID="Z123456")
+    write_series(folder.with_name("sub-bad2"), PatientID="Z123456", StudyDate="20200101")
 
 
 def _directory_only(folder: Path) -> None:
@@ -272,6 +276,12 @@ CASES = [
         "holds scans of 2 patients",
         _two_patients,
     ),
+    _fault(
+        "dicom-two-folders",
+        "one patient in two folders",
+        "not used, folders 1 and 2 (in the order of names) hold one patient or examination",
+        _patient_in_two_folders,
+    ),
     _fault("dicom-directory-only", "a DICOMDIR without images", "only a DICOMDIR", _directory_only),
     _fault(
         "dicom-uneven-slices",
@@ -327,8 +337,3 @@ CASES = [
     _fault("dicom-unknown-code", "a video transfer syntax", "cannot be converted", _video),
 ]
 """All cases."""
-
-
-def copy_of(folder: Path, other: Path) -> None:
-    """Copy a participant's folder: the same examination under two names."""
-    shutil.copytree(folder, other)

@@ -139,6 +139,16 @@ def test_the_sidecar_holds_physics_in_bids_units(raw: Path) -> None:
     assert sidecar["ScanningSequence"] == "SE\\IR"
 
 
+@pytest.mark.parametrize(("code", "units"), [("BQML", "Bq/mL"), ("CNTS", "counts"), ("X", None)])
+def test_the_units_of_a_pet_scan_are_told_as_bids_does(code, units, raw: Path) -> None:
+    scanner = {"Manufacturer": "SIEMENS", "ManufacturerModelName": "Biograph 64_mCT"}
+    write_series(raw / "sub-01", modality="PT", Units=code, **scanner)
+    ((source,),) = find(raw).scans.values()
+    sidecar = read_series(source)[1]
+    assert sidecar.get("Units") == units
+    assert sidecar["ManufacturersModelName"] == "Biograph 64_mCT"
+
+
 def test_sessions_follow_the_order_of_the_studies(raw: Path) -> None:
     for name, date in (("b", "20210101"), ("a", "20220101"), ("c", "20200101")):
         write_series(raw / "sub-01" / name, StudyDate=date, slices=SLICES)
@@ -276,10 +286,10 @@ def test_a_folder_that_tells_the_patient_is_renamed(raw: Path) -> None:
 
 
 def test_folders_whose_names_become_one_are_refused(raw: Path) -> None:
-    write_series(raw / "anna 1")
-    write_series(raw / "anna-1")
+    write_series(raw / "case 1")
+    write_series(raw / "case-1")
     found = find(raw)
-    assert list(found.participants) == ["sub-anna1"]
+    assert list(found.participants) == ["sub-case1"]
     assert "rename one" in reasons(found)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from crossmod.ingest.dicom.headers import Header, read_header
-from crossmod.ingest.dicom.identity import label, pseudonym
 from crossmod.ingest.dicom.modality import modality_of, why_left_out
 from crossmod.ingest.dicom.words import known_words
 from tests.dicom_files import FLAIR, T1W, T2W, write_series
@@ -33,7 +32,6 @@ T1_FLAIR = {
     "EchoTime": 6.2,
     "InversionTime": 1238.0,
 }
-UTF8 = {"SpecificCharacterSet": "ISO_IR 192"}
 NO_TIMES = {"RepetitionTime": None, "EchoTime": None}
 
 
@@ -58,6 +56,7 @@ NO_TIMES = {"RepetitionTime": None, "EchoTime": None}
         ({**T2W, "ContrastBolusAgent": "Dotarem"}, "T2w"),
         ({**NO_TIMES, "SeriesDescription": "t2_space_dark-fluid_sag"}, "FLAIR"),
         ({**NO_TIMES, "ProtocolName": "sT1W/TSE"}, "T1w"),
+        ({**NO_TIMES, "ProtocolName": "T1CE"}, "T1ce"),
         ({"modality": "CT"}, "CT"),
         ({"modality": "PT"}, "PET"),
     ],
@@ -69,12 +68,29 @@ def test_times_decide_the_modality(elements, expected, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        *((text, "T1ce") for text in ("T1 C+", "AX T1 +C", "T1 +GD", "T1 + C", "T1 (C+)", "T1C")),
+        *(
+            (text, "T1ce")
+            for text in ("t1_c+_sag", "T1C+", "T1w+C", "T1CE sag", "VIBE KM+", "T1-GD")
+        ),
+        *((text, "T1w") for text in ("T1 C-", "T1_C- sag", "T1 -C", "T1C-", "T1 -GD", "T1 KM-")),
+        *((text, "T1w") for text in ("T1 C-spine", "T1 +/- C", "T1 +CSF", "T1 C", "3D T1C3")),
+    ],
+)
+def test_signs_tell_whether_contrast_agent_was_given(description, expected, tmp_path) -> None:
+    assert modality_of(head(tmp_path, **MPRAGE, SeriesDescription=description))[0] == expected
+
+
+@pytest.mark.parametrize(
     ("elements", "reason"),
     [
         ({**FLAIR, "InversionTime": 160.0, "SeriesDescription": "T2 TIRM"}, "not recognized"),
         ({**GRADIENT, "EchoTime": 20.0, "SeriesDescription": "AX T2 GRE"}, "not recognized"),
         ({**NO_TIMES, "SeriesDescription": "T1 and T2"}, "not recognized (no times)"),
         ({**MPRAGE, "ContrastBolusAgent": "x", "SeriesDescription": "pre"}, "unclear whether"),
+        ({**MPRAGE, "ContrastBolusAgent": "x", "SeriesDescription": "T1 C-"}, "unclear whether"),
     ],
 )
 def test_what_stays_open_is_said(elements, reason: str, tmp_path: Path) -> None:
@@ -121,39 +137,3 @@ def test_words_of_a_description_are_kept_only_if_known() -> None:
     assert kept == ("flair", "gd", "pre", "pregd", "t1")
     assert known_words("t2 dark-fluid") == ("darkfluid", "t2")
     assert known_words(None, "") == ()
-
-
-@pytest.mark.parametrize(
-    ("folder", "elements", "named"),
-    [
-        ("sub-01", {"PatientID": "sub-01"}, False),
-        ("P012", {"PatientID": "P012", "PatientName": "P012"}, False),
-        ("smith_john", {"PatientName": "Smith^John"}, True),
-        ("MUELLER", {**UTF8, "PatientName": "Müller^Eva"}, True),
-        ("garcon_1", {**UTF8, "PatientName": "Garçon^Eva"}, True),
-        ("Müller", {**UTF8, "PatientName": "Müller^Eva"}, True),
-        ("case 4711-0815", {"PatientID": "47110815"}, True),
-        ("A99812", {"AccessionNumber": "A99812"}, True),
-        ("born-03.05.1961", {"PatientBirthDate": "19610503"}, True),
-        ("scan_20190314", {}, True),
-        ("TCGA-06-1802", {"PatientID": "TCGA-06-1802"}, True),
-        ("TCGA-06-1802", {"PatientID": "TCGA-06-1802", "PatientIdentityRemoved": "YES"}, False),
-        ("C3L-1 20190314", {"PatientID": "C3L-1", "PatientIdentityRemoved": "YES"}, True),
-        ("X9-77Q", {"PatientID": "x", "OtherPatientIDs": ["y", "X9-77Q"]}, True),
-    ],
-)
-def test_folders_that_give_away_the_patient(folder, elements, named, tmp_path: Path) -> None:
-    (path,) = write_series(tmp_path / "series", slices=1, **elements)
-    found = read_header(path, folder)
-    assert not isinstance(found, str)
-    assert found[0].named is named
-
-
-def test_names_of_participants() -> None:
-    assert label("sub-01") == "sub-01"
-    assert label("anna 1.2") == "sub-anna12"
-    assert label("患者") == ""
-    one, other = pseudonym("smith", "study-1"), pseudonym("smith", "study-2")
-    assert one != other  # salted
-    assert one == pseudonym("smith", "study-1")
-    assert len(one) == len("sub-") + 8

@@ -132,7 +132,7 @@ def test_every_format_becomes_nifti_with_the_same_voxels_in_the_same_place(
 
 def test_a_sidecar_is_copied_by_its_allowed_keys_alone(tmp_path, paths) -> None:
     sidecar = tmp_path / "a.json"
-    kept = {"EchoTime": 0.03, "Manufacturer": "Acme", "ImageType": ["ORIGINAL"]}
+    kept = {"EchoTime": 0.03, "Manufacturer": "Siemens", "ImageType": ["ORIGINAL"]}
     secret = {
         "PatientName": SECRET, "InstitutionName": SECRET, "AcquisitionDateTime": SECRET,
         "AccessionNumber": SECRET, "SeriesDescription": SECRET, "StationName": SECRET,

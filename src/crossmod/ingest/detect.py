@@ -79,7 +79,8 @@ def detect(root: Path) -> Detected:
     Raises
     ------
     InputError
-        If the folder does not exist, no layout fits, or more than one does.
+        If the folder does not exist, no layout fits, or more than one does; or if DICOM files lie
+        in it without a folder of their participant.
     """
     check_folder(root)
     counts: Counter[str] = Counter()
@@ -90,6 +91,8 @@ def detect(root: Path) -> Detected:
         for name in _matching(path, root):
             counts[name] += 1
             first.setdefault(name, path.relative_to(root))
+    if not counts and dicom.loose_files(root):
+        raise dicom.no_participant(root)
     if not counts:
         known = "; ".join(f"{r.title} ({r.example})" for r in READERS.values())
         problem = f"has no layout that is known; none of {counted(looked, 'file')} is named as in "

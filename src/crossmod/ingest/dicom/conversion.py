@@ -23,14 +23,8 @@ from crossmod.text import counted
 _OPTIONS = ("-g", "i", "-m", "y", "-x", "i", "-z", "n", "-b", "y", "-f", "scan")
 _TIMEOUT_S = 600
 
-# Of the keys that are allowed those with numbers pass, and terms of these lists: no free text.
-_TERMS = {
-    "Modality": {"MR", "CT", "PT"},
-    "MRAcquisitionType": {"2D", "3D"},
-    "ScanningSequence": {"SE", "IR", "GR", "EP", "RM"},
-    "SequenceVariant": {"SK", "MTC", "SS", "TRSS", "SP", "MP", "OSP", "NONE"},
-    "TracerRadionuclide": {"C11", "F18", "N13", "O15", "Ga68", "Cu64", "Zr89", "I124", "Rb82"},
-}
+# What PET values mean (DICOM PS3.3 C.8.9.1.1.3), where dcm2niix leaves the code; not so for BQML.
+_PET_UNITS = {"CNTS": "counts", "CPS": "counts/s", "PROPCNTS": "arbitrary", "GML": "g/mL"}
 
 
 def read_series(source: Source) -> tuple[Image, dict[str, Any]]:
@@ -47,7 +41,7 @@ def read_series(source: Source) -> tuple[Image, dict[str, Any]]:
         Voxel values with the scaling of the headers applied, in the orientation dcm2niix gives,
         without a header: nothing of DICOM is left but values and affine.
     sidecar : dict
-        Sequence parameters in BIDS terms and units (s), numbers and terms of fixed lists alone.
+        Sequence parameters in BIDS terms and units (s), as far as `crossmod.privacy` allows.
 
     Raises
     ------
@@ -68,7 +62,7 @@ def read_series(source: Source) -> tuple[Image, dict[str, Any]]:
     if image.data.size != series.images * series.header.size[0] * series.header.size[1]:
         problem = f"became a volume of {image.data.shape} voxels from {series.images} slices"
         raise InputError(where, problem, "export it again, or exclude the session")
-    return image, allowed_keys(content)
+    return image, _in_bids_terms(content)
 
 
 def hash_series(source: Source) -> str:
@@ -77,27 +71,11 @@ def hash_series(source: Source) -> str:
     return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def allowed_keys(content: dict[str, Any]) -> dict[str, Any]:
-    """What of dcm2niix's sidecar may be written.
-
-    Parameters
-    ----------
-    content : dict
-        Sidecar; it may hold names, dates, numbers of patients and free text.
-    """
-    return {key: value for key, value in allowed_sidecar(content).items() if _is_plain(key, value)}
-
-
-def _is_plain(key: str, value: Any) -> bool:
-    if isinstance(value, str):
-        return set(value.split("\\")) <= _TERMS.get(key, set())
-    return _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_number, value))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _in_bids_terms(content: dict[str, Any]) -> dict[str, Any]:
+    """What of dcm2niix's sidecar may be written; PET units as BIDS writes them."""
+    code = str(content.get("Units"))
+    coded = {"Units": _PET_UNITS[code]} if code in _PET_UNITS else {}
+    return allowed_sidecar({**content, **coded})
 
 
 def _series(source: Source) -> Series:

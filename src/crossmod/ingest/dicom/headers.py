@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossmod.ingest.dicom.identity import gives_away
+from crossmod.ingest.dicom.identity import gives_away, patient
 from crossmod.ingest.dicom.words import known_words
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class Header:
     Attributes
     ----------
     series, study, patient : str
-        Hashes of SeriesInstanceUID, StudyInstanceUID, and PatientID (without one PatientName).
+        Hashes of SeriesInstanceUID, StudyInstanceUID, and PatientID (without one PatientName);
+        study and patient are empty where headers do not tell them.
     named : bool
         Whether the name of the participant's folder tells who was scanned.
     date : str
@@ -201,7 +202,7 @@ def _facts(ds: Any, folder: str) -> Header:
     return Header(
         series=_hash(ds.SeriesInstanceUID),
         study=_hash(ds.get("StudyInstanceUID", "")),
-        patient=_hash(ds.get("PatientID") or ds.get("PatientName", "")),
+        patient=_hash(patient(ds)),
         named=gives_away(folder, ds),
         date=f"{ds.get('StudyDate') or ''}{ds.get('StudyTime') or ''}",
         number=_whole(ds.get("SeriesNumber")),
@@ -229,8 +230,7 @@ def _facts(ds: Any, folder: str) -> Header:
 
 
 def _instance(ds: Any) -> str:
-    uid = ds.get("SOPInstanceUID")
-    return _hash(uid) if uid else ""
+    return _hash(ds.get("SOPInstanceUID"))
 
 
 def _value(ds: Any, keyword: str, frame: int = 0) -> Any:
@@ -276,7 +276,9 @@ def _frame_bytes(ds: Any) -> int:
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(str(value).strip().encode()).hexdigest()[:16]
+    """Hash of an identifier; empty for an empty one, which is unknown and equals no other."""
+    text = str(value or "").strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -12,17 +12,28 @@ from crossmod.ingest.dicom.identity import label, pseudonym
 from crossmod.ingest.dicom.series import Series, group
 from crossmod.ingest.folders import check_folder
 from crossmod.ingest.names import Found, Remark, Source, looks_like_image
-from crossmod.paths import session_key
-from crossmod.text import counted, some
+from crossmod.paths import session_key, split_key
+from crossmod.text import counted, listed, some
 
 EXAMPLE = "sub-01/any/folders/IM0001"
 _QUIET = {"no DICOM file", "directory"}
+_REMEDY = "put each participant's files in a folder of its own below data_dir"
 
 
 def matches(path: Path, root: Path) -> bool:
     """Whether a file below a participant's folder begins as a DICOM file; names tell nothing."""
-    if path.parent == root or looks_like_image(path.name):
-        return path.suffix.lower() == ".dcm" and path.parent != root
+    return path.parent != root and _is_dicom(path)
+
+
+def loose_files(root: Path) -> int:
+    """How many DICOM files lie in the data folder itself, so that nothing tells whose they are."""
+    files = (path for path in root.iterdir() if path.is_file() and path.name[0] != ".")
+    return sum(_is_dicom(path) for path in files if path.name.upper() != "DICOMDIR")
+
+
+def _is_dicom(path: Path) -> bool:
+    if looks_like_image(path.name):
+        return path.suffix.lower() == ".dcm"
     try:
         return begins_as_dicom(path)
     except OSError:
@@ -33,8 +44,8 @@ def find(root: Path) -> Found:
     """Find the series of a data folder; headers are read once and remembered.
 
     Each folder directly below `root` is a participant; each StudyInstanceUID a session, numbered in
-    the order of StudyDate and StudyTime. A folder whose name holds the patient's name or numbers
-    gives a participant with a pseudonym.
+    the order of StudyDate and StudyTime. A folder whose name is no plain label of a study,
+    or tells who was scanned, gives a participant with a pseudonym.
 
     Parameters
     ----------
@@ -44,42 +55,67 @@ def find(root: Path) -> Found:
     Raises
     ------
     InputError
-        If the folder does not exist or holds no DICOM images, or scans of one study lie in two
-        participants' folders.
+        If the folder does not exist or holds no participant that can be used.
     """
     check_folder(root)
     found = Found()
-    owners: dict[str, str] = {}
+    owners: dict[str, dict[str, int]] = {}
     folders = (f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith("."))
     for number, path in enumerate(folders, 1):
-        folder = read_folder(path)
-        series = group(folder.pairs)
-        name, named = _participant(path, series, number)
-        found.remarks += _on_files(name, folder)
-        if not series:
-            continue
-        if reason := _why_not(name, series, found):
-            found.remarks.append(Remark(name, "", reason))
-            continue
-        for study in {one.header.study for one in series}:
-            _claim(root, study, name, owners)
-        found.participants[name] = {}
-        if named:
-            text = "renamed: the folder's name tells who was scanned; name it sub-01, for instance"
-            found.remarks.append(Remark(name, "", text))
-        _add_sessions(found, name, folder.record, series)
+        _add_participant(found, path, number, owners)
+    _leave_out_shared(found, owners)
     if not found.participants:
-        problem = "holds no scans: none of its folders has DICOM images"
-        remedy = "put each participant's files in a folder of its own below data_dir"
-        raise InputError(root, problem, remedy)
+        raise _nobody(root, found)
+    if loose := loose_files(root):
+        text = f"not used, {counted(loose, 'DICOM file')} in no participant's folder: {_REMEDY}"
+        found.remarks.append(Remark("", "", text))
     return found
+
+
+def no_participant(root: Path) -> InputError:
+    """Why no folder below a data folder stands for a participant."""
+    problem = "holds no scans: none of its folders has DICOM images"
+    if loose := loose_files(root):
+        problem = f"holds {counted(loose, 'DICOM file')} in no participant's folder"
+    return InputError(root, problem, _REMEDY)
+
+
+def _nobody(root: Path, found: Found) -> InputError:
+    """Why a data folder has no participant: the first reason why one is not used, if any."""
+    whole = [r for r in found.remarks if not r.path and r.text.startswith("not used")]
+    if not whole:
+        return no_participant(root)
+    first = f"{whole[0].participant} {whole[0].text}"
+    return InputError(root, "has no participant that can be used", first)
+
+
+def _add_participant(
+    found: Found, path: Path, number: int, owners: dict[str, dict[str, int]]
+) -> None:
+    """Add what a folder holds, and to `owners` (identity to participants) its number."""
+    folder = read_folder(path)
+    series = group(folder.pairs)
+    name, named = _participant(path, series, number)
+    found.remarks += _on_files(name, folder)
+    if not series:
+        return
+    if reason := _why_not(name, series, found):
+        found.remarks.append(Remark(name, "", reason))
+        return
+    for identity in _identities(series):
+        owners.setdefault(identity, {})[name] = number
+    found.participants[name] = {}
+    if named:
+        text = "renamed: the folder's name may tell who was scanned; name it sub-01, for instance"
+        found.remarks.append(Remark(name, "", text))
+    _add_sessions(found, name, folder.record, series)
 
 
 def _participant(path: Path, series: list[Series], number: int) -> tuple[str, bool]:
     """Name of a participant, and whether the folder's own was not taken."""
     if not series:  # nothing is known of the patient, so the folder's name cannot be judged
         return f"folder {number}, by name", False
-    first = min((one.header.date, one.header.study) for one in series)[1]
+    first = min((h.date, h.study or h.series) for h in (one.header for one in series))[1]
     named = any(one.header.named for one in series) or not label(path.name)
     return (pseudonym(path.name, first) if named else label(path.name)), named
 
@@ -104,7 +140,7 @@ def _on_files(name: str, folder: Folder) -> list[Remark]:
 
 def _why_not(name: str, series: list[Series], found: Found) -> str:
     """Why a folder stands for no participant."""
-    patients = len({one.header.patient for one in series})
+    patients = len({one.header.patient for one in series} - {""})
     if patients > 1:
         return f"not used, holds scans of {patients} patients: give each a folder of its own"
     if name in found.participants:
@@ -112,13 +148,28 @@ def _why_not(name: str, series: list[Series], found: Found) -> str:
     return ""
 
 
-def _claim(root: Path, study: str, name: str, owners: dict[str, str]) -> None:
-    """One study in two folders would put a brain into train and test."""
-    owner = owners.setdefault(study, name)
-    if owner != name:
-        problem = f"has scans of one examination under {owner} and {name}"
-        remedy = "put all scans of a person in one folder below data_dir: results would leak"
-        raise InputError(root, problem, remedy)
+def _identities(series: list[Series]) -> set[str]:
+    """Who was scanned and in which examinations, as far as headers say."""
+    headers = [one.header for one in series]
+    return {identity for h in headers for identity in (h.patient, h.study) if identity}
+
+
+def _leave_out_shared(found: Found, owners: dict[str, dict[str, int]]) -> None:
+    """Leave out one person in two folders, who could be in training and test at once.
+
+    Folders are told by their number in the order of names, which may be a person's.
+    """
+    shared: dict[str, set[int]] = {}
+    for numbers in owners.values():
+        for name in numbers if len(numbers) > 1 else ():
+            shared.setdefault(name, set()).update(numbers.values())
+    for name, folders in shared.items():
+        del found.participants[name]
+        which = listed([str(number) for number in sorted(folders)])
+        text = f"not used, folders {which} (in the order of names) hold one patient or examination"
+        remedy = "put their files in one folder, or list the scans in a table (layout manifest)"
+        found.remarks.append(Remark(name, "", f"{text}: {remedy}"))
+    found.scans = {k: v for k, v in found.scans.items() if split_key(k[0])[0] not in shared}
 
 
 def _add_sessions(found: Found, name: str, record: Path, series: list[Series]) -> None:

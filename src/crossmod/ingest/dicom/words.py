@@ -36,16 +36,30 @@ KINDS: dict[str, set[str]] = {
 _SIDE = r"(?:ax|axial|sag|cor|tra|s|3d|2d)?"
 MODALITIES = {
     "T1w": re.compile(
-        rf"{_SIDE}t1(w|wi)?|mprage|mpr|spgr|fspgr|bravo|tfl|vibe|flash", re.IGNORECASE
+        rf"{_SIDE}t1(w|wi)?(c|ce|gd|km)?|mprage|mpr|spgr|fspgr|bravo|tfl|vibe|flash", re.IGNORECASE
     ),
     "T2w": re.compile(rf"{_SIDE}t2(w|wi)?"),
     "FLAIR": re.compile(rf"{_SIDE}flair|darkfluid"),
     "PDw": re.compile(r"pd(w|wi)?|dp|protondensity|rho"),
 }
-BEFORE = {"pre", "precontrast", "pregd", "without", "wo", "ohne", "nativ", "native", "noncontrast"}
+# Signs of contrast agent, which are no words: "T1 C+", "AX T1 +C", "T1C"; "T1 C-", "T1 -GD".
+# A hyphen between words (`T1-GD`, `C-spine`) is no minus.
+_SIGNS = {
+    "c+": re.compile(
+        r"(?<![a-z0-9])(c|cm|km|gd)\s?\(?\+|\+\s?(c|cm|km|gd|contrast)(?![a-z0-9])"
+        r"|t1w?(c|ce|gd|km)(?![a-z0-9-])"
+    ),
+    "c-": re.compile(
+        r"(?<![a-z0-9])(t1)?(c|cm|km)\(?-(?![a-z0-9])|(?<=[\s_(])-(c|cm|km|gd)(?![a-z0-9])"
+    ),
+}
+BEFORE = {
+    *("pre", "precontrast", "pregd", "without", "wo", "ohne", "nativ", "native", "noncontrast"),
+    "c-",
+}
 AFTER = {
     *("gd", "gad", "gado", "gadolinium", "post", "postgd", "postcontrast"),
-    *("contrast", "ce", "cm", "km"),
+    *("contrast", "ce", "cm", "km", "c+"),
 }
 NOT_AFTER = {"op", "surgery", "treatment", "rt"}  # "T1 post op" is after an operation
 _COMPOUNDS = {"darkfluid", "protondensity"}
@@ -57,10 +71,14 @@ def known_words(*texts: Any) -> tuple[str, ...]:
 
     >>> known_words("AX_T1_pre_GD_FLAIR Smith", None)
     ('flair', 'gd', 'pre', 'pregd', 't1')
+    >>> known_words("AX T1 +C Smith")
+    ('c+', 't1')
     """
-    words = re.findall(r"[a-z0-9]+", " ".join(str(text or "") for text in texts).lower())
+    said = " ".join(str(text or "") for text in texts).lower()
+    signs = {sign for sign, pattern in _SIGNS.items() if pattern.search(said)}
+    words = re.findall(r"[a-z0-9]+", said)
     joined = {"".join(pair) for pair in pairwise(words)} & (_KNOWN | _COMPOUNDS)
-    return tuple(sorted({word for word in words if _is_known(word)} | joined))
+    return tuple(sorted({word for word in words if _is_known(word)} | joined | signs))
 
 
 def _is_known(word: str) -> bool:
