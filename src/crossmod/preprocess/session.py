@@ -156,8 +156,9 @@ def _align(session: Session, brain: Image) -> None:
 def _look_for_faces(session: Session, brain: Image) -> None:
     """Warn of scans by which a person may be recognized."""
     border = face_border(brain)
-    for modality, scan in session.scans.items():
-        share = face_share(scan, border, session.affines[modality])
+    heads = (m for m in session.scans if session.brain_only[m] is None)
+    for modality in heads:
+        share = face_share(session.scans[modality], border, session.affines[modality])
         session.face_shares[modality] = None if share is None else round(share, 3)
     faces = [m for m, share in session.face_shares.items() if share and share >= FACE_SHARE]
     if faces:
