@@ -11,7 +11,7 @@ from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
 from crossmod.preprocess.quality import gray_levels, remarks
-from crossmod.preprocess.registration import normalized_mutual_information, register
+from crossmod.preprocess.registration import MOST_PEAK_SHARE, Similarity, peak_share, register
 from crossmod.preprocess.transforms import about, apply, rotation
 from crossmod.status import read_status
 from tests.unit.heads import dice, make_head, read_transform
@@ -35,13 +35,24 @@ def displacement(found, truth):
 
 def test_mutual_information_of_an_image_with_itself_is_greatest():
     image, brain = make_head(spacing=(4, 4, 4))
-    assert normalized_mutual_information(image, image, np.eye(4), brain) > 1.5
+    assert Similarity(image, image, brain)(np.eye(4)) > 1.5
     other, _ = make_head("T2w", (4, 4, 4), seed=1)
-    aligned = normalized_mutual_information(image, other, np.eye(4), brain)
-    assert aligned > normalized_mutual_information(image, other, POSE, brain) > 1
+    similarity = Similarity(image, other, brain)
+    assert similarity(np.eye(4)) > similarity(POSE) > 1
     far = np.eye(4)
     far[0, 3] = 1000
-    assert normalized_mutual_information(image, other, far, brain) == 1
+    assert similarity(far) == 1
+
+
+def test_mutual_information_has_its_peak_where_two_scans_lie_on_one_another():
+    image, brain = make_head(spacing=(4, 4, 4))
+    other, _ = make_head("T2w", (4, 4, 4), seed=1)
+    similarity = Similarity(image, other, brain)
+    assert peak_share(similarity, np.eye(4)) < MOST_PEAK_SHARE
+    for shift in (4.0, 8.0, 16.0):
+        aside = np.eye(4)
+        aside[1, 3] = shift
+        assert peak_share(similarity, aside) > MOST_PEAK_SHARE
 
 
 def test_registration_recovers_the_pose_of_thick_slices():
@@ -172,6 +183,31 @@ def test_a_coarse_scan_is_used_and_remarked_on(tmp_path):
     assert first == found
     # The coarse copy is one of the T1w scan.
     assert any("T1w and FLAIR are copies of one another" in note for note in others)
+
+
+def test_a_scan_that_cannot_be_registered_is_left_out(tmp_path):
+    head, _ = make_head("T1w", (5, 5, 5), skull=False)
+    noise = np.random.default_rng(0).rayleigh(100, head.data.shape).astype(np.float32)
+    scans = save(tmp_path, T1w=head, T2w=head.with_data(noise))
+    settings = PreprocessSettings(spacing_mm=None, bias_field="none")
+    status = run(PreprocessedPaths(tmp_path / "out", "sub-01"), scans, Annotations(), settings)
+    assert status.ok
+    assert "T2w" not in status.outputs
+    assert "T2w" not in status.details["normalizers"]
+    assert status.details["checks"]["peak_share-T2w"] > MOST_PEAK_SHARE
+    reason = "T2w left out: sub-01_T2w.nii.gz cannot be registered to T1w"
+    assert reason in status.details["notes"]
+
+
+def test_a_trusted_scan_that_lies_elsewhere_is_remarked_on(tmp_path):
+    head, _ = make_head("T1w", (4, 4, 4), skull=False)
+    other, _ = make_head("T2w", (4, 4, 4), POSE, skull=False)
+    scans = save(tmp_path, T1w=head, T2w=other)
+    settings = PreprocessSettings(spacing_mm=None, bias_field="none", registration="auto")
+    status = run(PreprocessedPaths(tmp_path / "out", "sub-01"), scans, Annotations(), settings)
+    assert "T2w" in status.outputs
+    remark = "T2w may not lie on T1w; set preprocess.registration to rigid"
+    assert remark in status.details["notes"]
 
 
 def test_bad_reference_fails_with_one_line_and_leaves_no_volumes(tmp_path):

@@ -27,7 +27,8 @@ SEARCH_MM = 6.0
 SEARCH_POINTS = 5_000
 SEARCHES = 3
 SEARCH_STEPS = 250
-CLOSE_POSE = 13.0  # degrees or mm
+# Degrees or mm between poses that are searched from, and that are refined.
+CLOSE_POSE, SAME_POSE = 13.0, 2.0
 LEAST_OVERLAP = 0.25
 # Tail of the intensities left out: vessels and fat would take most of the histogram's bins.
 CLIP_PERCENTILES = (0.5, 99.5)
@@ -35,40 +36,33 @@ START_ANGLES_DEG = ((-24, -12, 0, 12, 24), (-12, 0, 12), (-12, 0, 12))  # pitch,
 # A found transform must beat the headers by this much mutual information: interpolating scans
 # that are aligned already only blurs them.
 LEAST_GAIN = 0.001
+# Mutual information falls all around a transform that is right, see `peak_share`. On the phantom,
+# from poses up to 60 degrees and 40 mm away, the share is at most .76 where errors were below 2 mm
+# and at least .85 where they were above.
+PEAK_STEP = 4.0  # degrees and mm
+MOST_PEAK_SHARE = 0.83
 
 
-def normalized_mutual_information(
-    fixed: Image, moving: Image, transform: Matrix, mask: NDArray[np.bool_] | None = None
-) -> float:
-    """How well two images explain each other, from 1 (not at all) to 2.
+class Similarity:
+    """Normalized mutual information: how well two images explain each other.
+
+    A function of the transform (fixed to moving, RAS mm) from 1, not at all, to 2:
+    `(H(A) + H(B)) / H(A, B)` over the voxels in both fields of view; 1 if these hold less than a
+    quarter of the mask, so that no transform wins by moving the head out of view.
 
     Parameters
     ----------
     fixed, moving : Image
         Coarse copies.
-    transform : array, shape (4, 4)
-        Fixed to moving, RAS mm.
     mask : array of bool, optional
         Voxels of `fixed` to look at.
-
-    Returns
-    -------
-    float
-        `(H(A) + H(B)) / H(A, B)` over the voxels in both fields of view; 1 if these hold less
-        than a quarter of the mask, so that no transform wins by moving the head out of view.
+    most_points : int
+        How many of them are.
 
     Notes
     -----
     Studholme, Hill and Hawkes, Pattern Recognition 32:71-86, 1999; 32 bins, linear
     interpolation.
-    """
-    return Similarity(fixed, moving, mask)(transform)
-
-
-class Similarity:
-    """Normalized mutual information of two images as a function of the transform.
-
-    Parameters as for `normalized_mutual_information`, and how many voxels are looked at.
     """
 
     def __init__(
@@ -116,6 +110,23 @@ class Similarity:
         return (_entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1))) / together
 
 
+def peak_share(similarity: Similarity, found: Matrix) -> float:
+    """How far mutual information is from having its peak at a transform.
+
+    Returns
+    -------
+    float
+        The mean of the mutual informations 4 mm and 4 degrees away, in and about each axis both
+        ways, divided by that of the transform: .4 to .8 where two scans lie on one another, 1 where
+        nothing tells one place from another (`MOST_PEAK_SHARE`).
+    """
+    center = apply(similarity.fixed.affine, similarity.index.mean(axis=0))
+    steps = np.concatenate([np.eye(6), -np.eye(6)]) * PEAK_STEP
+    turned = (about(center, rotation(tuple(np.deg2rad(s[:3]))), s[3:]) for s in steps)
+    here = similarity(found) - 1
+    return float(np.mean([similarity(found @ turn) - 1 for turn in turned])) / max(here, 1e-6)
+
+
 def _scaled(data: NDArray) -> NDArray[np.float64]:
     low, high = np.percentile(data, CLIP_PERCENTILES)
     return np.clip((data - low) / max(high - low, 1e-12), 0, 1)
@@ -151,15 +162,17 @@ def register(
 
     Notes
     -----
-    Mattes mutual information (ANTs) on copies of 2.5 mm cubes. The start is searched
+    Mattes mutual information (ANTs) on copies of 2.5 mm cubes. Starts are searched
     from the headers, the centers of the fields of view and the centers of mass, each with 45
-    rotations: an anisotropic or partial scan misleads any single one of these.
+    rotations: an anisotropic or partial scan misleads any single one of these. Which of the
+    starts was near shows only after each has been refined.
     """
     fixed_copy, moving_copy = (_clipped(working_copy(i, WORKING_MM)) for i in (fixed, moving))
     region = near_brain(mask, Grid.of(fixed_copy))
-    start = _search(_similarity(fixed_copy, moving_copy, mask, SEARCH_MM, SEARCH_POINTS))
-    found = _refine(fixed_copy, moving_copy, region, start, kind)
+    starts = _search(_similarity(fixed_copy, moving_copy, mask, SEARCH_MM, SEARCH_POINTS))
+    ends = [_refine(fixed_copy, moving_copy, region, start, kind) for start in starts]
     similarity = _similarity(fixed_copy, moving_copy, mask, COARSE_MM, MOST_POINTS)
+    found = max(ends, key=similarity)
     gain = similarity(found) - similarity(np.eye(4))
     return found if gain > LEAST_GAIN else np.eye(4)
 
@@ -186,8 +199,8 @@ def _clipped(image: Image) -> Image:
     return image.with_data(_scaled(image.data).astype(np.float32))
 
 
-def _search(similarity: Similarity) -> Matrix:
-    """Best rigid start: many poses are compared, a few improved (Powell), the best taken."""
+def _search(similarity: Similarity) -> list[Matrix]:
+    """Rigid starts, no two alike: many poses are compared, a few improved (Powell)."""
     from scipy.optimize import minimize
 
     center = _center_of_mass(similarity.fixed_image)
@@ -202,7 +215,7 @@ def _search(similarity: Similarity) -> Matrix:
     angles = list(itertools.product(*START_ANGLES_DEG))
     starts = [np.array([*turn, *shift]) for shift in shifts for turn in angles]
     starts.sort(key=lambda start: -similarity(pose(start)))
-    starts = [np.zeros(6), *_distinct(starts)]
+    starts = [np.zeros(6), *_distinct(starts, CLOSE_POSE)[:SEARCHES]]
     ends = [
         minimize(
             lambda parameters: -similarity(pose(parameters)),
@@ -212,17 +225,16 @@ def _search(similarity: Similarity) -> Matrix:
         )
         for start in starts
     ]
-    return pose(min(ends, key=lambda end: float(end.fun)).x)
+    ends.sort(key=lambda end: float(end.fun))
+    return [pose(end) for end in _distinct([end.x for end in ends], SAME_POSE)]
 
 
-def _distinct(starts: list[NDArray]) -> list[NDArray]:
-    """First few poses that are not next to each other."""
+def _distinct(poses: list[NDArray], apart: float) -> list[NDArray]:
+    """Poses in their order that are not next to one before (degrees or mm)."""
     chosen: list[NDArray] = []
-    for start in starts:
-        if all(np.abs(start - other).max() > CLOSE_POSE for other in chosen):
-            chosen.append(start)
-        if len(chosen) == SEARCHES:
-            break
+    for pose in poses:
+        if all(np.abs(pose - other).max() > apart for other in chosen):
+            chosen.append(pose)
     return chosen
 
 

@@ -22,8 +22,10 @@ from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
     COARSE_MM,
+    MOST_PEAK_SHARE,
+    Similarity,
     near_brain,
-    normalized_mutual_information,
+    peak_share,
     register,
 )
 from crossmod.preprocess.resampling import Grid, isotropic_grid, resample_mask, working_copy
@@ -140,17 +142,33 @@ def _align(session: Session, brain: Image) -> None:
     coarse = working_copy(fixed, COARSE_MM)
     region = near_brain(brain, Grid.of(coarse))
     session.affines[reference] = np.eye(4)
-    for modality, moving in session.scans.items():
-        if modality == reference:
-            continue
+    for modality in [m for m in session.scans if m != reference]:
+        moving = session.scans[modality]
         wanted = session.settings.registration
         trusted = wanted == "none" or (wanted == "auto" and same_grid(moving, fixed))
         found = np.eye(4) if trusted else register(fixed, moving, brain)
         session.affines[modality] = found
-        copy = working_copy(moving, COARSE_MM)
-        for when, transform in (("before", np.eye(4)), ("after", found)):
-            value = normalized_mutual_information(coarse, copy, transform, region)
-            session.checks[f"nmi_{when}-{modality}"] = round(value, 6)
+        similarity = Similarity(coarse, working_copy(moving, COARSE_MM), region)
+        share = peak_share(similarity, found)
+        for name, value in (
+            ("nmi_before", similarity(np.eye(4))),
+            ("nmi_after", similarity(found)),
+            ("peak_share", share),
+        ):
+            session.checks[f"{name}-{modality}"] = round(value, 6)
+        if share > MOST_PEAK_SHARE:
+            _doubt(session, modality, trusted)
+
+
+def _doubt(session: Session, modality: Modality, trusted: bool) -> None:
+    """Leave out a scan that was not brought onto the reference; warn of one that was trusted."""
+    if trusted:
+        session.notes.append(
+            f"{modality} may not lie on {session.reference}; set preprocess.registration to rigid"
+        )
+        return
+    name = session.files[modality].name
+    session.drop(modality, f"{name} cannot be registered to {session.reference}")
 
 
 def _look_for_faces(session: Session, brain: Image) -> None:
