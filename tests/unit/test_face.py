@@ -40,7 +40,7 @@ def scan(head):
 
 @pytest.fixture(scope="module")
 def brain(head, scan):
-    return brain_extraction.surface(brain_extraction.Reference(scan, head["T1w"]))
+    return brain_extraction.surface(brain_extraction.Head(scan, head["T1w"]))
 
 
 def on(grid, brain):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -12,7 +13,7 @@ from crossmod.config import PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.io import Image, write_image
 from crossmod.preprocess.annotations import Annotations, place
-from crossmod.preprocess.brain_extraction import BACKENDS, Reference, extract_brain
+from crossmod.preprocess.brain_extraction import BACKENDS, Head, extract_brain, majority
 from crossmod.preprocess.foreground import background_value, brain_only_mask
 from crossmod.preprocess.resampling import Grid, resample_mask
 from crossmod.preprocess.surface import _estimate, _tissue, icosphere, vertex_normals, voxelize
@@ -22,13 +23,13 @@ SCAN = Path("sub-01_T1w.nii.gz")
 
 
 def reference(image, provided=None):
-    return Reference(image, SCAN, brain_only_mask(image), provided)
+    return Head(image, SCAN, brain_only_mask(image), provided)
 
 
 def test_every_setting_has_a_backend():
     names = get_args(PreprocessSettings.model_fields["brain_extraction"].annotation)
     assert set(names) == set(BACKENDS)
-    assert len(names) == 4
+    assert len(names) == 8
 
 
 def test_background_is_found_where_intensities_are_negative():
@@ -85,6 +86,84 @@ def test_surface_finds_the_brain_inside_the_skull(modality, spacing):
     mask = extract_brain(reference(image), "auto")
     found = resample_mask(mask, Grid.of(image), np.eye(4))
     assert dice(found, brain) > 0.92
+
+
+def test_template_is_laid_over_the_head():
+    image, brain = make_head("T1w", (2, 2, 2))
+    mask = extract_brain(reference(image), "template")
+    found = resample_mask(mask, Grid.of(image), np.eye(4))
+    assert dice(found, brain) > 0.85
+
+
+def box(shape, first, last, offset=0.0):
+    data = np.zeros(shape, np.uint8)
+    data[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = 1
+    affine = np.eye(4)
+    affine[2, 3] = offset
+    return Image(data, affine)
+
+
+def test_majority_cuts_what_one_mask_leaked_into():
+    brain = box((20, 20, 20), (5, 5, 5), (15, 15, 15))
+    leak = box((20, 20, 20), (5, 5, 1), (15, 19, 15))
+    for masks in ([brain, leak], [brain, leak, brain]):
+        found = majority(((mask, np.eye(4)) for mask in masks), Grid.of(brain))
+        np.testing.assert_array_equal(found, brain.data > 0)
+
+
+def test_majority_asks_only_masks_that_show_a_voxel():
+    brain = box((20, 20, 20), (5, 5, 5), (15, 15, 15))
+    upper = box((20, 20, 10), (5, 5, 0), (15, 15, 5), offset=10.0)  # sees z from 10 on
+    found = majority([(brain, np.eye(4)), (upper, np.eye(4))], Grid.of(brain))
+    np.testing.assert_array_equal(found, brain.data > 0)
+
+
+def install(folder, monkeypatch, name, body):
+    program = folder / name
+    program.write_text(f"#!{sys.executable}\n{body}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("HOME", str(folder))
+
+
+BRIGHT = """
+import sys, nibabel, numpy
+scan = nibabel.load("scan.nii.gz")
+assert max(scan.header.get_zooms()) == 1
+mask = (scan.get_fdata() > 300).astype("uint8")
+nibabel.save(nibabel.Nifti1Image(mask, scan.affine), {mask!r})
+"""
+
+
+@pytest.mark.parametrize(
+    "name, command, mask",
+    [
+        ("bet", "bet", "out_mask.nii.gz"),
+        ("hd-bet", "hd-bet", "out_bet.nii.gz"),
+        ("synthstrip", "mri_synthstrip", "out_mask.nii.gz"),
+    ],
+)
+def test_installed_programs_are_called(tmp_path, monkeypatch, name, command, mask):
+    image, brain = make_head("T1w", (2, 2, 4), skull=False, noise=0)
+    install(tmp_path, monkeypatch, command, BRIGHT.format(mask=mask))
+    if name == "hd-bet":
+        with pytest.raises(InputError, match=r"needs the weights of hd-bet, ~/hd-bet_params/.* is"):
+            extract_brain(reference(image), name)
+        weights = tmp_path / "hd-bet_params" / "release_2.0.0" / "fold_all" / "checkpoint_final.pth"
+        weights.parent.mkdir(parents=True)
+        weights.touch()
+    found = extract_brain(reference(image), name)
+    assert dice(resample_mask(found, Grid.of(image), np.eye(4)), brain & (image.data > 300)) > 0.95
+
+
+def test_programs_that_fail_or_are_not_here_are_named(tmp_path, monkeypatch):
+    image, _ = make_head()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="needs the program bet, which is not here"):
+        extract_brain(reference(image), "bet")
+    install(tmp_path, monkeypatch, "bet", "import sys; sys.exit('no license')")
+    with pytest.raises(InputError, match="makes bet fail: no license"):
+        extract_brain(reference(image), "bet")
 
 
 def test_provided_mask_wins():

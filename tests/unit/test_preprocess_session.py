@@ -10,6 +10,7 @@ from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
+from crossmod.preprocess.brain_extraction import BACKENDS
 from crossmod.preprocess.quality import gray_levels, remarks
 from crossmod.preprocess.registration import MOST_PEAK_SHARE, Similarity, peak_share, register
 from crossmod.preprocess.transforms import about, apply, rotation
@@ -197,6 +198,30 @@ def test_a_scan_that_cannot_be_registered_is_left_out(tmp_path):
     assert status.details["checks"]["peak_share-T2w"] > MOST_PEAK_SHARE
     reason = "T2w left out: sub-01_T2w.nii.gz cannot be registered to T1w"
     assert reason in status.details["notes"]
+
+
+def test_most_scans_decide_what_is_brain(tmp_path, monkeypatch):
+    heads = {m: make_head(m, (4, 4, 4), seed=k) for k, m in enumerate(("T1w", "T2w", "FLAIR"))}
+    brain = heads["T1w"][1]
+    leak = brain.copy()
+    leak[15:30, 20:35, 40:] = True
+
+    def surface(head):
+        leaks = head.path.name == "sub-01_T1w.nii.gz"
+        return head.image.with_data(leak if leaks else brain)
+
+    monkeypatch.setitem(BACKENDS, "surface", surface)
+    scans = save(tmp_path, **{m: head for m, (head, _) in heads.items()})
+    for consensus, expected in ((True, brain), (False, leak)):
+        settings = PreprocessSettings(
+            spacing_mm=None, bias_field="none", registration="none", brain_consensus=consensus
+        )
+        status = run(PreprocessedPaths(tmp_path / "out", "sub-01"), scans, Annotations(), settings)
+        assert status.ok, status.reason
+        written = read_image(status.path("brain", tmp_path / "out" / "x")).data > 0
+        np.testing.assert_array_equal(written, expected)
+        checks = status.details["checks"]
+        assert ("brain_agreement-T1w" in checks) == consensus
 
 
 def test_a_trusted_scan_that_lies_elsewhere_is_remarked_on(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from crossmod.errors import InputError
 from crossmod.io import Image, read_image, to_ras
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
-from crossmod.preprocess.brain_extraction import Reference, extract_brain
+from crossmod.preprocess.brain_extraction import Head, extract_brain
 from crossmod.preprocess.face import face_border, without_face
 from crossmod.preprocess.foreground import brain_only_mask
 from crossmod.preprocess.registration import register
@@ -48,7 +48,7 @@ def deface(scans: Mapping[Modality, Path]) -> dict[Modality, Image]:
     if reference not in MODALITIES_WITHOUT_FIELD:
         fixed = correct_bias_field(fixed)
     try:
-        brain = extract_brain(Reference(fixed, scans[reference], foregrounds[reference]), "auto")
+        brain = extract_brain(Head(fixed, scans[reference], foregrounds[reference]), "auto")
     except InputError as error:
         problem = f"cannot be defaced: {reference} {error.problem}"
         remedy = "deface it by other means and set dataset.deface to false, or exclude the session"

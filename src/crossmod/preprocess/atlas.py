@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crossmod.io import Image, read_image, to_ras
 from crossmod.preprocess.registration import Similarity
-from crossmod.preprocess.resampling import Grid, isotropic_grid, resample, resample_mask
+from crossmod.preprocess.resampling import Grid, dice, isotropic_grid, resample, resample_mask
 from crossmod.preprocess.transforms import Matrix, apply, rotation
 
 FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -74,7 +74,7 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
 
     template = read_template()
     mask = scan.with_data(brain)
-    to_scan = np.eye(4) if placed else _place(template, scan, mask)
+    to_scan = np.eye(4) if placed else place_template(template, scan, mask)
     to_template: Matrix = np.linalg.inv(to_scan).astype(np.float64)
     whole = template.with_data(np.where(template.data > 0, 255, 0))
     gray, white, inside = (
@@ -89,13 +89,21 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
     coarse = isotropic_grid(Grid.of(template), 2.0)
     here = resample_mask(mask, coarse, to_scan)
     there = resample_mask(template.with_data(template.data > 0), coarse, np.eye(4))
-    overlap = 2 * (here & there).sum() / (here.sum() + there.sum())
-    return TissuePriors(gray, white, inside, float(overlap))
+    return TissuePriors(gray, white, inside, dice(here, there))
 
 
-def _place(template: Image, scan: Image, mask: Image) -> Matrix:
+def place_template(template: Image, scan: Image, mask: Image) -> Matrix:
     """Template to scan, RAS mm: rotation, shift and three scales, by mutual information.
 
+    Parameters
+    ----------
+    template : Image
+        `read_template()`.
+    scan, mask : Image
+        Scan of any contrast and its brain mask (bool), on one grid.
+
+    Notes
+    -----
     The start comes from the centers and volumes of the brains, so that it is close already.
     Quick beside `registration.register`, and near enough for maps as smooth as these.
     """

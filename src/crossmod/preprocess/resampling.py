@@ -148,6 +148,12 @@ def resample_mask(mask: Image, target: Grid, transform: Matrix) -> NDArray[np.bo
     return (weight.data >= 0.5) & covered(Grid.of(mask), target, transform)
 
 
+def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Overlap of two masks on one grid, 0 to 1; 1 if both are empty."""
+    size = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / size if size else 1.0
+
+
 def covered(source: Grid, target: Grid, transform: Matrix) -> NDArray[np.bool_]:
     """Voxels of `target` whose centers lie in the field of view of `source`."""
     matrix = index_map(source, target, transform)

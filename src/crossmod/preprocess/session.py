@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crossmod.bids_dataset import dataset_description
 from crossmod.config import PreprocessSettings
+from crossmod.errors import InputError
 from crossmod.files import write_json
 from crossmod.io import Image, same_grid
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
@@ -17,7 +18,14 @@ from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations
 from crossmod.preprocess.appearance import View, judge_names
 from crossmod.preprocess.atlas import read_template
-from crossmod.preprocess.brain_extraction import Reference, extract_brain
+from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD as WITHOUT_FIELD
+from crossmod.preprocess.brain_extraction import (
+    ESTIMATES,
+    Head,
+    extract_brain,
+    majority,
+    resolve,
+)
 from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
@@ -28,7 +36,13 @@ from crossmod.preprocess.registration import (
     peak_share,
     register,
 )
-from crossmod.preprocess.resampling import Grid, isotropic_grid, resample_mask, working_copy
+from crossmod.preprocess.resampling import (
+    Grid,
+    dice,
+    isotropic_grid,
+    resample_mask,
+    working_copy,
+)
 from crossmod.preprocess.state import Session
 from crossmod.preprocess.transforms import Matrix
 from crossmod.preprocess.writing import write_masks, write_volumes
@@ -107,9 +121,10 @@ def preprocess_session(
     session = Session(paths, settings, scans)
     read_scans(session, annotations)
     brain = _find_brain(session)
+    _align(session, brain)
+    brain = _agree_on_brain(session, brain)
     volume_ml = float(brain.data.sum()) * Grid.of(brain).voxel_ml
     session.checks["brain_volume_ml"] = round(volume_ml, 3)
-    _align(session, brain)
     _look_for_faces(session, brain)
     grid, to_native = _common_space(session, brain)
     mask = resample_mask(brain, grid, to_native)
@@ -122,17 +137,39 @@ def preprocess_session(
 
 def _find_brain(session: Session) -> Image:
     """Brain mask of the reference scan, in its world coordinates."""
-    reference = session.reference
-    provided = [mask for owner, mask in session.placed.brain_masks if owner == reference]
-    return extract_brain(
-        Reference(
-            session.scans[reference],
-            session.files[reference],
-            session.brain_only[reference],
-            provided[0] if provided else None,
-        ),
-        session.settings.brain_extraction,
+    return extract_brain(_head(session, session.reference), session.settings.brain_extraction)
+
+
+def _head(session: Session, modality: Modality) -> Head:
+    provided = [mask for owner, mask in session.placed.brain_masks if owner == modality]
+    return Head(
+        session.scans[modality],
+        session.files[modality],
+        session.brain_only[modality],
+        provided[0] if provided else None,
     )
+
+
+def _agree_on_brain(session: Session, brain: Image) -> Image:
+    """Brain mask that most MR scans of the session agree on, where masks are estimated."""
+    settings, reference = session.settings, session.reference
+    name = resolve(_head(session, reference), settings.brain_extraction)
+    if name not in ESTIMATES or not settings.brain_consensus:
+        return brain
+    masks = {reference: (brain, session.affines[reference])}
+    for modality in (m for m in session.scans if m != reference and m not in WITHOUT_FIELD):
+        try:
+            found = extract_brain(_head(session, modality), name)
+        except InputError as error:
+            session.notes.append(f"{modality} {error.problem}; the other scans decide")
+            continue
+        masks[modality] = (found, session.affines[modality])
+    grid = Grid.of(brain)
+    agreed = majority(masks.values(), grid)
+    for modality, (found, transform) in masks.items() if len(masks) > 1 else ():
+        overlap = dice(resample_mask(found, grid, transform), agreed)
+        session.checks[f"brain_agreement-{modality}"] = round(overlap, 6)
+    return brain.with_data(agreed)
 
 
 def _align(session: Session, brain: Image) -> None:
@@ -204,8 +241,7 @@ def _common_space(session: Session, brain: Image) -> tuple[Grid, Matrix]:
     grid = grid if spacing_mm is None else isotropic_grid(grid, spacing_mm)
     mask = resample_mask(brain, grid, to_native)
     expected = resample_mask(template_brain, grid, np.eye(4))
-    overlap = 2 * (mask & expected).sum() / (mask.sum() + expected.sum())
-    session.checks["dice_template"] = round(float(overlap), 6)
+    session.checks["dice_template"] = round(dice(mask, expected), 6)
     return grid, to_native
 
 
