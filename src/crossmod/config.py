@@ -123,10 +123,10 @@ class PreprocessSettings(Section):
     registration: Literal["rigid", "auto", "none"] = "rigid"
     """Registration within the session; `auto` trusts scans on the reference's grid, `none` all."""
     brain_extraction: Literal[
-        "auto", "provided", "nonzero", "surface", "template", "bet", "hd-bet", "synthstrip"
+        "auto", "provided", "nonzero", "surface", "template", "bet", "robex", "hd-bet", "synthstrip"
     ] = "auto"
     """Backend; `auto`: a provided mask, else nonzero voxels of brain-only scans, else surface.
-    The last three are programs that you install (docs/how-to/own-data.md)."""
+    The last four are programs that you install (docs/how-to/own-data.md)."""
     brain_consensus: bool = _added(True)
     """A mask that is estimated is estimated in every MR scan, and most of them decide."""
     interpolation: Literal["linear", "bspline"] = "linear"

@@ -29,7 +29,7 @@ def reference(image, provided=None):
 def test_every_setting_has_a_backend():
     names = get_args(PreprocessSettings.model_fields["brain_extraction"].annotation)
     assert set(names) == set(BACKENDS)
-    assert len(names) == 8
+    assert len(names) == 9
 
 
 def test_background_is_found_where_intensities_are_negative():
@@ -139,6 +139,7 @@ nibabel.save(nibabel.Nifti1Image(mask, scan.affine), {mask!r})
     "name, command, mask",
     [
         ("bet", "bet", "out_mask.nii.gz"),
+        ("robex", "robex", "out_mask.nii.gz"),
         ("hd-bet", "hd-bet", "out_bet.nii.gz"),
         ("synthstrip", "mri_synthstrip", "out_mask.nii.gz"),
     ],

