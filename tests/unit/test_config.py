@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from crossmod.config import PreprocessSettings, SliceSettings, Study
+from crossmod.data.splits import participants, read_split
 from crossmod.errors import ConfigError
 from crossmod.methods import declaration
 from crossmod.settings import MODALITIES
@@ -207,11 +208,33 @@ def test_the_study_without_coarse_scans_repeats_the_main_comparison() -> None:
     assert {name[:7] for name in left} == {"sub-B13", "sub-B18"}
     assert fine.tasks == whole.tasks[:1]
     named = [name for name, m in fine.models.items() if not declaration(m.method).null]
-    assert named == ["fd-gan", "pix2pix", "milr", "sgan", "unet"]
+    assert named == ["fd-gan", "pix2pix", "milr", "sgan", "unet", "replica"]
     assert all(fine.models[name].own == whole.models[name].own for name in named)
+    budget = ("epochs", "steps_per_epoch", "batch_size", "augment_flip", "keep")
+    trained = [[getattr(study.training, key) for key in budget] for study in (fine, whole)]
+    assert trained[0] == trained[1]
+    assert fine.evaluation.experiments[0].rows == whole.evaluation.experiments[0].rows
     # Preprocessed volumes and slices are shared.
     assert fine.dataset.name == whole.dataset.name
     assert (fine.preprocess, fine.slices) == (whole.preprocess, whole.slices)
+
+
+def test_settings_were_searched_on_nobody_who_is_tested_in_the_fold_of_the_ablations() -> None:
+    real, search = (
+        load_study({"data_dir": "somewhere"}, STUDIES / f"seed-{name}.yaml")
+        for name in ("real", "search")
+    )
+    rows = read_split(STUDIES / "seed-search-split.tsv", 1)
+    assert {person for person, _ in rows} == set(search.dataset.include or ())
+    tested = participants(read_split(STUDIES / "seed-real-split.tsv", 3), 0, ["test"])
+    assert len(tested) == 5
+    assert not set(tested) & set(search.dataset.include or ())
+    # Those whose scores chose the settings are left out of one experiment.
+    chosen_by = set(participants(rows, 0, ["validation"]))
+    assert chosen_by in [set(experiment.without) for experiment in real.evaluation.experiments]
+    assert (search.preprocess, search.slices) == (real.preprocess, real.slices)
+    for name in ("fd-gan", "pix2pix"):
+        assert search.models[name].own == real.models[name].own
 
 
 def test_comments_of_the_brats_study_show_the_ways_of_the_paper(tmp_path) -> None:
