@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from crossmod.methods import Declaration
 from crossmod.settings import Fraction, Limits, Settings
@@ -20,6 +20,8 @@ class MethodSettings(Settings):
     sources, and Adam; with pix2pix's values where there is a counterpart.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("discriminator", "turns")
+
     width: Annotated[int, Limits(ge=1, le=256)] = 64
     """Channels of the first block of the generator (assumed)."""
     discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
@@ -32,11 +34,15 @@ class MethodSettings(Settings):
     up: Literal["transposed", "nearest"] = "transposed"
     """Upsampling: transposed convolutions, or nearest neighbor and a convolution, which cannot
     leave a checkerboard (assumed)."""
+    discriminator: Literal["patch", "global"] = "patch"
+    """PatchGAN of 70 pixels, or one logit for the whole image (assumed)."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
     """Acquired and synthetic images in batches of their own, or in one with common statistics
     (assumed)."""
-    adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    """Adversarial loss (assumed)."""
+    adversarial: Literal["vanilla", "literal", "lsgan", "hinge"] = "vanilla"
+    """Adversarial loss (assumed); `literal` is equation 4 of the FD-GAN paper as printed."""
+    turns: Literal["batch", "epoch"] = "batch"
+    """Discriminator and generator step at every batch, or in turns of whole epochs (assumed)."""
     orientations: Annotated[int, Limits(ge=3, le=64)] = 20
     """Number of filter directions; three already span them all (assumed)."""
     sigma: Annotated[float, Limits(gt=0, le=8)] = 1.5
