@@ -243,10 +243,10 @@ class StyleEncoder(nn.Module):
     def start(self, how: StyleStart) -> None:
         """Draw the first weights, for scales about 1 and shifts about 0: plain instance norm.
 
-        No layer here is normalized. With N(0, 0.02) the signal shrinks at every one of nine layers,
-        from target to style by 1e6 and more at any width, and so does the gradient: the style
-        stays the same for all images until a training happens to wake it. He's weights keep both
-        sizes (MUNIT's code draws them, too).
+        No layer here is normalized. With N(0, 0.02) a signal of 2e-2 shrinks to 3e-7 in nine layers
+        at width 64, to 1e-9 at width 8, and so does the gradient: the style stays the same for all
+        images until a training happens to wake it. He's weights keep both sizes (MUNIT's code draws
+        them, too).
         """
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
