@@ -131,6 +131,18 @@ def test_says_where_no_test_could_show_a_difference(
         assert "with 8 subjects and 27 comparisons the least p after Holm is 0.21" in sentence
 
 
+@pytest.mark.parametrize(
+    ("margin", "words"), [(0.2, "b is equal to a within ±0.2 dB"), (0.025, "b is not shown to be")]
+)
+def test_tells_which_rows_are_equal_within_a_margin(margin: float, words: str) -> None:
+    rows = [{"model": "a", "task": "t"}, {"model": "b", "task": "t"}]
+    content = {"title": "T", "rows": rows, "control": "a", "margin": margin}
+    two = ExperimentSettings.model_validate(content)
+    (said,) = sentences(two, {("b", "brain-v1", "psnr"): line_of(15)}, {})
+    assert said.startswith(words)
+    assert said.endswith("\u22120.02 dB (95 % CI \u22120.03 to \u22120.01).")
+
+
 def test_tells_the_height_above_the_baseline(view: ExperimentView) -> None:
     (said,) = [sentence for sentence in view.sentences if sentence.startswith("Above brain-mean")]
     heights = sorted(float(row.above) for row in view.rows)

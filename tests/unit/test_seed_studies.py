@@ -105,3 +105,24 @@ def as_written() -> Study:
     content = read_yaml(BRATS)
     update_config(content, read_yaml(STUDIES / "seed-brats2015-as-written.yaml"))
     return load_study({**content, "data_dir": "somewhere"})
+
+
+def test_the_study_of_precision_differs_in_precision_alone() -> None:
+    real, study = (
+        load_study({"data_dir": "somewhere"}, STUDIES / f"seed-{name}.yaml")
+        for name in ("real", "precision")
+    )
+    full, half = (study.settings_of(name) for name in ("fd-gan", "fd-gan-bf16"))
+    assert (full["training"].pop("precision"), half["training"].pop("precision")) == (
+        "32-true",
+        "bf16-mixed",
+    )
+    assert full == half
+    assert full["settings"]["width"] == 64
+    assert len(study.seeds) == 3
+    assert study.evaluation.experiments[0].margin == 0.2
+    assert (study.dataset, study.preprocess, study.split) == (
+        real.dataset,
+        real.preprocess,
+        real.split,
+    )

@@ -36,6 +36,7 @@ def sentences(
         if row is not control:
             said = list(_verdicts(row, control, lines))
             found += [f"{row.name} against {control.name}: {'; '.join(said)}."] if said else []
+    found += _equivalences(experiment, lines)
     found += _height(experiment, lines)
     found += _powerless(lines)
     if undertrained:
@@ -97,6 +98,24 @@ def verdict(metric: Metric, published: float, line: Line) -> str:
 
 def _with_unit(metric: Metric, number: float) -> str:
     return f"{metric.value(number, sign=True)} {metric.unit}".rstrip()
+
+
+def _equivalences(experiment: ExperimentSettings, lines: Mapping[Key, Line]) -> Iterator[str]:
+    """Which rows are as good as the control: their interval lies inside the margin."""
+    metric, margin = metric_of("psnr"), experiment.margin
+    if margin is None:
+        return
+    for row in experiment.rows:
+        line = lines.get((row.name, "brain-v1", metric.id))
+        if row.name == experiment.control or line is None or math.isnan(line["difference_low"]):
+            continue
+        low, high = line["difference_low"], line["difference_high"]
+        said = "is equal" if -margin < low and high < margin else "is not shown to be equal"
+        ours = _with_unit(metric, line["difference"])
+        yield (
+            f"{row.name} {said} to {experiment.control} within \u00b1{margin:g} dB: PSNR in the "
+            f"brain {ours} (95 % CI {metric.interval(low, high, sign=True)})."
+        )
 
 
 def _height(experiment: ExperimentSettings, lines: Mapping[Key, Line]) -> list[str]:
