@@ -30,7 +30,8 @@ class Pix2Pix(AdversarialMethod):
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
         shape = UNetShape.of(settings, inputs.channels, inputs.size)
-        self.networks = {"generator": UNet(shape), "discriminator": self.make_discriminator()}
+        judge = self.make_discriminator()  # first, as ever: its weights are drawn first
+        self.networks = {"generator": UNet(shape), "discriminator": judge}
         preset = l1_weight(settings.l1_weight, inputs.size)
         self.lambda_l1 = preset if settings.lambda_l1 is None else settings.lambda_l1
 
