@@ -15,9 +15,10 @@ DECLARATION = Declaration(dimensionality=("2D", "2.5D"))
 class MethodSettings(Settings):
     """sGAN-style synthesis.
 
-    The paper was not at hand. Assumed, besides what says so below: that the filters are second
-    derivatives of a Gaussian, that the discriminator is a PatchGAN of 70 pixels that also sees the
-    sources, and Adam; with pix2pix's values where there is a counterpart.
+    The paper was not at hand. Assumed, besides what says so below: two halvings and doublings
+    around the residual blocks, 7 x 7 convolutions at both ends, ReLU; filters that are second
+    derivatives of a Gaussian, cut at 3 sigma; a discriminator that also sees the sources, with
+    batch norm; Adam; with pix2pix's values where there is a counterpart.
     """
 
     later: ClassVar[tuple[str, ...]] = ("discriminator", "turns")
