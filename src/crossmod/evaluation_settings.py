@@ -67,6 +67,9 @@ class ExperimentSettings(Section):
     """Model, such as the constant brain, whose height above is told for every row."""
     without: tuple[str, ...] = ()
     """Participants left out, to see whether a result hangs on them; the models stay the same."""
+    margin: float | None = Field(None, gt=0, exclude_if=lambda value: value is None)
+    """PSNR in dB: a row whose interval of the difference in brain-v1 lies within it either way
+    counts as equal to the control."""
     publication: str = ""
     """Where the published numbers are from."""
     publication_slices: int | None = Field(None, ge=1)

@@ -7,8 +7,8 @@ pydantic, which finds the limits in the annotations and the descriptions below t
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, get_args
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 Modality = Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "CT", "PET"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -45,10 +45,15 @@ class Settings:
         "allow_inf_nan": False,
     }
 
+    later: ClassVar[tuple[str, ...]] = ()
+    """Keys that came later: left out at their defaults, so that older hashes stay valid."""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return values
+        defaults = {field.name: field.default for field in fields(self)}
+        unused = {key for key in self.later if values[key] == defaults[key]}
+        return {key: value for key, value in values.items() if key not in unused}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,8 @@ def test_training_needs_torch_fabric_and_numpy_alone(stores: list[Path], tmp_pat
         if module != "crossmod" and not kept & set(map(canonicalize_name, owners))
     ]
     assert {"pydantic", "yaml", "nibabel", "pandas", "scipy", "ants"} <= set(refused)
-    methods = {"unet": {"width": 4}, "pix2pix": {"width": 4}, "linear-regression": {}}
+    networks = ("unet", "pix2pix", "fd-gan", "milr", "sgan")
+    methods = {**{name: {"width": 4} for name in networks}, "linear-regression": {}}
     request = {"stores": [str(store) for store in stores], "methods": methods}
     command = [sys.executable, "-c", SCRIPT, json.dumps(refused), json.dumps(request)]
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)

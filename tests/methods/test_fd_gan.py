@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 from typing import Any
 
@@ -127,22 +126,6 @@ def test_two_channels_of_the_pseudo_target_are_two_fusions() -> None:
             with torch.no_grad():
                 one.weight.copy_(both.weight[channel : channel + 1])
             torch.testing.assert_close(one(source), both(source)[:, channel : channel + 1])
-
-
-def test_whole_epochs_alternate() -> None:
-    method = new(turns="epoch")
-    for epoch, (resting, stepping) in enumerate(
-        [("generator", "discriminator"), ("discriminator", "generator")]
-    ):
-        method.begin_epoch(epoch)
-        before = copy.deepcopy(method.state_dict())
-        method.training_step(batch())
-        after = method.state_dict()
-        weights = {n: [k for k in after[n] if k.endswith("weight")] for n in after}
-        assert all(torch.equal(after[resting][k], before[resting][k]) for k in weights[resting])
-        assert not all(
-            torch.equal(after[stepping][k], before[stepping][k]) for k in weights[stepping]
-        )
 
 
 def test_equation_4_as_printed() -> None:

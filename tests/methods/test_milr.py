@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from crossmod.methods.base import Inputs
 from crossmod.methods.milr import rectified_l1
@@ -114,3 +115,18 @@ def test_an_image_that_is_all_background_is_learned_from() -> None:
     for _ in range(100):
         method.training_step({"source": source, "target": source[:, :1]})  # type: ignore[attr-defined]
     assert (method.generate(source) > -1).float().mean() > 0.5
+
+
+def test_synthesis_decodes_the_fused_image_alone() -> None:
+    method = build("milr", {"width": 4}, Inputs(SOURCES[:2], context=0, size=32))
+    net, source = method.networks["generator"], random(2, 2, 32, 32).tanh()
+    source[0, 1] = -1
+    torch.testing.assert_close(net.fused(source), net(source)[0], rtol=0, atol=0)
+    with FlopCounterMode(display=False) as whole:
+        net(source)
+    with FlopCounterMode(display=False) as part:
+        method.synthesize(source)
+    with FlopCounterMode(display=False) as decoder:
+        net.decoder(torch.zeros(2, 16, 32, 32))
+    # Each source's own image is decoded once, in training alone.
+    assert whole.get_total_flops() - part.get_total_flops() == 2 * decoder.get_total_flops()

@@ -9,9 +9,9 @@ from crossmod.errors import ConfigError
 from crossmod.methods import declaration
 from crossmod.settings import MODALITIES
 from crossmod.study_file import load_study, parse_study
+from tests.unit.test_study_schema import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
-STUDIES = ROOT / "config" / "studies"
 MINIMAL = {
     "study": "mine",
     "data_dir": "raw",
@@ -170,60 +170,12 @@ def test_yaml_cannot_make_objects(tmp_path) -> None:
         load_study(path=path)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
 def test_every_study_file_that_ships_is_valid(path: Path) -> None:
     phantom = yaml.safe_load(path.read_text())["dataset"].get("layout") == "phantom"
     study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
     nulls = {m.method for m in study.models.values() if declaration(m.method).null}
     assert nulls == {"brain-mean", "copy-source", "linear-regression"}
-
-
-def test_studies_of_the_seed_paper_hold_its_three_experiments() -> None:
-    paths = [STUDIES / f"seed-{name}.yaml" for name in ("brats2015", "phantom", "real")]
-    for path in paths:
-        phantom = "phantom" in path.stem
-        study = load_study({} if phantom else {"data_dir": "somewhere"}, path)
-        assert [len(task.sources) for task in study.tasks] == [2, 1, 3]
-        grids = {m.own.get("laf_grid", 2) for m in study.models.values() if m.method == "fd-gan"}
-        assert grids == {1, 2, 4, 8, 16}
-        judges = {
-            (m.own.get("discriminator_width") or m.own.get("width", 64))
-            for m in study.models.values()
-            if m.method in ("fd-gan", "pix2pix", "sgan")
-        }
-        assert len(judges) == 1
-        for preset in ("mean", "sum"):
-            pair = [study.models[f"{name}-{preset}"].own for name in ("fd-gan", "pix2pix")]
-            assert [own["l1_weight"] for own in pair] == [f"paper-{preset}"] * 2
-
-
-def test_the_study_without_coarse_scans_repeats_the_main_comparison() -> None:
-    whole, fine = (
-        load_study({"data_dir": "somewhere"}, STUDIES / f"seed-real{name}.yaml")
-        for name in ("", "-fine-gray")
-    )
-    left = set(whole.dataset.include or ()) - set(fine.dataset.include or ())
-    assert len(left) == 7
-    assert {name[:7] for name in left} == {"sub-B13", "sub-B18"}
-    assert fine.tasks == whole.tasks[:1]
-    named = [name for name, m in fine.models.items() if not declaration(m.method).null]
-    assert named == ["fd-gan", "pix2pix", "milr", "sgan", "unet"]
-    assert all(fine.models[name].own == whole.models[name].own for name in named)
-    # Preprocessed volumes and slices are shared.
-    assert fine.dataset.name == whole.dataset.name
-    assert (fine.preprocess, fine.slices) == (whole.preprocess, whole.slices)
-
-
-def test_comments_of_the_brats_study_show_the_ways_of_the_paper(tmp_path) -> None:
-    text = (STUDIES / "seed-brats2015.yaml").read_text()
-    path = tmp_path / "paper.yaml"
-    path.write_text(text.replace("# intensity:", "intensity:").replace("# fit:", "fit:"))
-    ours, paper = (
-        load_study({"data_dir": "somewhere"}, file)
-        for file in (STUDIES / "seed-brats2015.yaml", path)
-    )
-    assert (ours.preprocess.intensity, ours.slices.fit) == ("percentiles", "pad")
-    assert (paper.preprocess.intensity, paper.slices.fit) == ("maximum", "resize")
 
 
 def test_settings_of_a_classical_model_do_not_change_with_epochs() -> None:

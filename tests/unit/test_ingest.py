@@ -7,6 +7,8 @@ from crossmod.ingest.names import Source, annotation_of, modality_of, why_no_sca
 from crossmod.ingest.tables import annotation_rows, scan_rows
 
 THREE = ["T1w", "T2w", "FLAIR"]
+ROWS = [{"model": model, "task": "T1w+T2w-to-FLAIR"} for model in ("unet", "mean")]
+EXPERIMENT = {"title": "Two", "control": "mean", "rows": ROWS}
 
 
 def sessions_of(study: Study) -> list[Session]:
@@ -180,6 +182,10 @@ def test_one_file_under_two_subjects_is_a_leak(bids, study_of) -> None:
         ({"dataset": {"name": "t", "exclude": {"sub-09": "x"}}}, "dataset.exclude: names sub-09"),
         ({"dataset": {"name": "t", "include": ["sub-08"]}}, "dataset.include: names sub-08"),
         ({"split": {"external": ["sub-07"]}}, "split.external: names sub-07"),
+        (
+            {"evaluation": {"experiments": [{**EXPERIMENT, "without": ["sub-06"]}]}},
+            "evaluation.experiments.without: names sub-06",
+        ),
     ],
 )
 def test_names_that_do_not_exist_are_refused(change, message, bids, study_of) -> None:

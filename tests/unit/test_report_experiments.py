@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from crossmod.evaluation_settings import ExperimentSettings
 from crossmod.report.experiments import ExperimentView, experiment_views
 from crossmod.report.inputs import StudyFiles
 from crossmod.report.page import write_report
 from crossmod.report.request import ReportRequest
+from crossmod.report.tables import metric_of
+from crossmod.report.verdicts import sentences, verdict
 from tests.unit.report_study import Shape, make_study
 
+NAN = float("nan")
 SHAPE = Shape(experiments=True, volume=(24, 28, 16))
 
 
@@ -44,7 +48,7 @@ def test_published_numbers_are_printed_as_they_were(view: ExperimentView) -> Non
 def test_says_what_the_test_cannot_tell(view: ExperimentView) -> None:
     about = [sentence for sentence in view.sentences if sentence.startswith("pix2pix against")]
     assert len(about) == 1
-    assert "published +1.00 dB" in about[0]
+    assert "PSNR published +1.00 dB" in about[0]
     # Seven subjects and four comparisons: the interval leaves 0 out, Holm does not.
     assert "the other direction, but not distinguishable" in about[0]
 
@@ -74,15 +78,77 @@ def test_images_of_one_subject_by_every_row(view: ExperimentView) -> None:
         (-1.0, (0.1, -0.3, 0.5, 0.6), "the other direction, but not distinguishable"),
         # An interval alone decides nothing: Holm's p does, as for the stars of the table.
         (1.0, (-0.5, -0.8, -0.2, 0.2), "no difference (p = 0.200 after Holm)"),
-        (1.0, (0.5, 0.2, 0.8, float("nan")), "no difference (too few subjects for a test)"),
+        # Without a test the interval speaks, and nothing claims that one was made.
+        (1.0, (0.5, 0.2, 0.8, NAN), ": the same direction and the interval leaves 0 out (no test"),
+        (-1.0, (0.5, -0.2, 0.8, NAN), "direction and the interval includes 0 (no test below 6 sub"),
+        (1.0, (0.5, NAN, NAN, NAN), ": the same direction (no test below 6 subjects)"),
+        (0.0, (0.5, 0.2, 0.8, NAN), ": no published direction and the interval leaves 0 out"),
+        (0.0, (0.5, 0.2, 0.8, 0.01), ": a difference where none is published"),
     ],
 )
 def test_verdicts(published: float, difference: tuple[float, ...], words: str) -> None:
-    from crossmod.report.experiments import _verdict
-
     keys = ("difference", "difference_low", "difference_high", "wilcoxon_p_holm")
     line: dict[str, Any] = dict(zip(keys, difference, strict=True))
-    assert words in _verdict("a", "b", published, line)
+    assert words in f"{verdict(metric_of('psnr'), published, line)}."
+
+
+def line_of(subjects: int, above: float = NAN) -> dict[str, Any]:
+    return {
+        "subjects": subjects,
+        "difference": -0.02,
+        "difference_low": -0.03,
+        "difference_high": -0.01,
+        "wilcoxon_p": 0.01,
+        "wilcoxon_p_holm": 0.04,
+        "above_baseline": above,
+    }
+
+
+def test_every_published_metric_has_its_verdict() -> None:
+    published = [
+        {"ssim": (0.8, 0.1), "nrmse": (0.3, 0.1)},
+        {"ssim": (0.9, 0.1), "nrmse": (0.2, 0.1)},
+    ]
+    rows = [{"model": m, "task": "t", "published": p} for m, p in zip("ab", published, strict=True)]
+    two = ExperimentSettings.model_validate({"title": "T", "rows": rows, "control": "a"})
+    lines = {("b", "seed-v1", metric): line_of(15) for metric in ("ssim", "nrmse")}
+    (said,) = sentences(two, lines, {})
+    assert said.startswith("b against a: SSIM published +0.100, here \u22120.020")
+    assert "not reproduced: the direction is opposite; NRMSE published \u22120.100" in said
+    assert said.endswith("reproduced in direction.")
+
+
+@pytest.mark.parametrize(("subjects", "comparisons", "told"), [(8, 27, 1), (8, 6, 0), (15, 45, 0)])
+def test_says_where_no_test_could_show_a_difference(
+    subjects: int, comparisons: int, told: int
+) -> None:
+    rows = [{"model": "a", "task": "t"}, {"model": "b", "task": "t"}]
+    two = ExperimentSettings.model_validate({"title": "T", "rows": rows, "control": "a"})
+    lines = {("b", "brain-v1", f"{i}"): line_of(subjects) for i in range(comparisons)}
+    said = sentences(two, lines, {})
+    assert len(said) == told
+    for sentence in said:
+        assert "with 8 subjects and 27 comparisons the least p after Holm is 0.21" in sentence
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"), [(0.2, "b is equal to a within ±0.2 dB"), (0.025, "b is not shown to be")]
+)
+def test_tells_which_rows_are_equal_within_a_margin(margin: float, words: str) -> None:
+    rows = [{"model": "a", "task": "t"}, {"model": "b", "task": "t"}]
+    content = {"title": "T", "rows": rows, "control": "a", "margin": margin}
+    two = ExperimentSettings.model_validate(content)
+    (said,) = sentences(two, {("b", "brain-v1", "psnr"): line_of(15)}, {})
+    assert said.startswith(words)
+    assert said.endswith("\u22120.02 dB (95 % CI \u22120.03 to \u22120.01).")
+
+
+def test_tells_the_height_above_the_baseline(view: ExperimentView) -> None:
+    (said,) = [sentence for sentence in view.sentences if sentence.startswith("Above brain-mean")]
+    heights = sorted(float(row.above) for row in view.rows)
+    assert f": {heights[0]:+.2f} to {heights[-1]:+.2f} dB" in said
+    assert f"{view.rows[0].name} {float(view.rows[0].above):+.2f} dB" in said
+    assert said.endswith("The published rows span 1.00 dB.")
 
 
 def test_page_shows_and_escapes_them(request_: ReportRequest) -> None:

@@ -41,7 +41,8 @@ def experiment_table(subjects: pd.DataFrame, settings: EvaluationSettings) -> pd
     pandas.DataFrame
         One line per experiment, row, protocol and metric, over the test subjects that every row
         has. The control has no difference. Holm's family is one experiment and protocol: all rows
-        x metrics.
+        x metrics. Null models count: their stars are read, too, and the family does not depend on
+        which rows a reader deems of interest.
     """
     import pandas as pd
 

@@ -132,6 +132,17 @@ def _p_values(differences: NDArray[np.float64]) -> tuple[float, float]:
     return t_p, wilcoxon_p
 
 
+def least_wilcoxon_p(pairs: int) -> float:
+    """Least two-sided p of the Wilcoxon signed-rank test: all differences of one sign.
+
+    Parameters
+    ----------
+    pairs : int
+        Pairs that differ, 1 or more.
+    """
+    return float(2.0 ** (1 - pairs))
+
+
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjust p values for their number by Holm's step-down procedure.
 

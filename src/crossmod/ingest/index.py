@@ -273,6 +273,9 @@ def _check_names(study: Study, keys: set[str]) -> None:
         "dataset.exclude": set(study.dataset.exclude) - keys,
         "dataset.include": set(study.dataset.include or ()),
         "split.external": set(study.split.external),
+        "evaluation.experiments.without": {
+            name for experiment in study.evaluation.experiments for name in experiment.without
+        },
     }
     for where, names in named.items():
         unknown = sorted(names - participants)

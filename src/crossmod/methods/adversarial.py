@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from crossmod.losses.adversarial import discriminator_loss, generator_loss
 from crossmod.methods.base import GradientMethod
+from crossmod.nets.global_discriminator import GlobalDiscriminator
+from crossmod.nets.patchgan import PatchGAN
 
 
 class AdversarialMethod(GradientMethod):
     """A `generator` against a `discriminator` that sees sources and target.
 
-    Its settings have `adversarial`, `discriminator_batches`, `learning_rate` and `betas`. The
-    discriminator steps first.
+    Its settings have `width`, `discriminator`, `discriminator_width`, `discriminator_batches`,
+    `turns`, `adversarial`, `learning_rate` and `betas`: at equal settings methods differ in the
+    generator and its losses alone. The discriminator steps first.
 
     Attributes
     ----------
@@ -23,6 +26,18 @@ class AdversarialMethod(GradientMethod):
     """
 
     resting: str | None = None
+
+    def make_discriminator(self) -> nn.Module:
+        """New discriminator of sources and target, with batch norm whatever the generator has."""
+        s = self.settings
+        kind = PatchGAN if s.discriminator == "patch" else GlobalDiscriminator
+        width = s.discriminator_width or s.width
+        return kind(self.inputs.channels + 1, self.inputs.size, width=width)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Say who rests, where whole epochs alternate: the discriminator is trained first."""
+        if self.settings.turns == "epoch":
+            self.resting = "discriminator" if epoch % 2 else "generator"
 
     def make_optimizers(self) -> dict[str, Optimizer]:
         """Adam for each network."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from crossmod.losses.reconstruction import l1, l1_weight
 from crossmod.methods.adversarial import AdversarialMethod
@@ -10,8 +10,6 @@ from crossmod.methods.base import Batch, Inputs, plain
 from crossmod.methods.fd_gan_settings import MethodSettings
 from crossmod.methods.registry import register
 from crossmod.nets.fd_gan import FDGenerator, FDShape
-from crossmod.nets.global_discriminator import GlobalDiscriminator
-from crossmod.nets.patchgan import PatchGAN
 
 
 @register("fd-gan")
@@ -59,20 +57,13 @@ class FDGAN(AdversarialMethod):
             up_norm=settings.up_norm,
             up_blocks=settings.up_blocks,
         )
-        self.networks = {"generator": FDGenerator(shape), "discriminator": self._discriminator()}
+        self.networks = {
+            "generator": FDGenerator(shape),
+            "discriminator": self.make_discriminator(),
+        }
         preset = l1_weight(settings.l1_weight, inputs.size)
         self.lambda_l1 = preset if settings.lambda_l1 is None else settings.lambda_l1
         self.lambda_laf = preset if settings.lambda_laf is None else settings.lambda_laf
-
-    def _discriminator(self) -> nn.Module:
-        kind = PatchGAN if self.settings.discriminator == "patch" else GlobalDiscriminator
-        width = self.settings.discriminator_width or self.settings.width
-        return kind(self.inputs.channels + 1, self.inputs.size, width=width)
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Say who rests, where whole epochs alternate: the discriminator is trained first."""
-        if self.settings.turns == "epoch":
-            self.resting = "discriminator" if epoch % 2 else "generator"
 
     def training_step(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the discriminator, then one of the generator."""

@@ -41,8 +41,9 @@ class MethodSettings(Settings):
     """Channels of the style encoder: `width` x 1, 2, 4, 4, 4 as in MUNIT, or x 1, 2, 4, 8, 16."""
     style_heads: Literal["joint", "separate"] = "joint"
     """Scales and shifts from the same three linear layers, or each from three of its own."""
-    # Not in the paper. N(0, 0.02) as elsewhere leaves this network without normalization, whose
-    # signal and gradient shrink a millionfold: the style never takes part. MUNIT draws He's, too.
+    # Not in the paper. With N(0, 0.02) as elsewhere signal and gradient of this network without
+    # normalization shrink 1e5fold at full width, more at less: the style may never take part. MUNIT
+    # draws He's, too.
     style_start: Literal["kaiming", "normal"] = "kaiming"
     """First weights of the style encoder and its linear layers."""
     # Equation 2 of the paper is per channel; MUNIT gives every layer its own.

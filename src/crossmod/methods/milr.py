@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
@@ -65,8 +67,8 @@ class MILR(GradientMethod):
 
     def generate(self, source: Tensor) -> Tensor:
         """Image of the fused embedding; a source that is all background counts as missing."""
-        image: Tensor = plain(self.networks["generator"])(source)[0]
-        return image.clamp(min=BACKGROUND)
+        network = cast(LatentFusionNet, plain(self.networks["generator"]))
+        return network.fused(source).clamp(min=BACKGROUND)
 
 
 def rectified_l1(image: Tensor, target: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from crossmod.methods.adversarial import AdversarialMethod
 from crossmod.methods.base import Batch, Inputs, plain
 from crossmod.methods.pix2pix_settings import MethodSettings
 from crossmod.methods.registry import register
-from crossmod.nets.patchgan import PatchGAN
 from crossmod.nets.unet import UNet, UNetShape
 
 
@@ -31,8 +30,7 @@ class Pix2Pix(AdversarialMethod):
     def __init__(self, settings: MethodSettings, inputs: Inputs) -> None:
         super().__init__(settings, inputs)
         shape = UNetShape.of(settings, inputs.channels, inputs.size)
-        width = settings.discriminator_width or settings.width
-        judge = PatchGAN(inputs.channels + 1, inputs.size, width=width, norm=settings.norm)
+        judge = self.make_discriminator()  # first, as ever: its weights are drawn first
         self.networks = {"generator": UNet(shape), "discriminator": judge}
         preset = l1_weight(settings.l1_weight, inputs.size)
         self.lambda_l1 = preset if settings.lambda_l1 is None else settings.lambda_l1

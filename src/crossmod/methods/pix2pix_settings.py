@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from crossmod.methods import Declaration
 from crossmod.settings import Fraction, Limits, Settings
@@ -15,23 +15,31 @@ DECLARATION = Declaration(dimensionality=("2D", "2.5D"))
 class MethodSettings(Settings):
     """pix2pix with the paper's values (Isola et al., CVPR 2017) as defaults."""
 
+    later: ClassVar[tuple[str, ...]] = ("discriminator", "turns")
+
     width: Annotated[int, Limits(ge=1, le=256)] = 64
     """Channels of the first block of the generator."""
     discriminator_width: Annotated[int, Limits(ge=1, le=256)] | None = None
     """Channels of the first block of the discriminator; by default as many as the generator's."""
     norm: Literal["batch", "instance"] = "batch"
-    """Normalization layers; with few slices per batch, `instance` is safer, because batch
-    statistics then differ from the running statistics used at synthesis."""
+    """Normalization layers of the generator; with few slices per batch, `instance` is safer,
+    because batch statistics then differ from the running statistics used at synthesis."""
     up: Literal["transposed", "nearest"] = "transposed"
     """Upsampling: transposed convolutions, or nearest neighbor and a convolution, which cannot
     leave a checkerboard."""
     dropout: Fraction = 0.5
     """Dropout in up to three inner decoder blocks; the paper's only source of noise."""
+    # Here, in `adversarial` and in `turns` the other readings of the FD-GAN paper, so that the two
+    # methods can be compared at each.
+    discriminator: Literal["patch", "global"] = "patch"
+    """PatchGAN of 70 pixels, or one logit for the whole image."""
     # Separate statistics are pix2pix's way; they let the discriminator see which batch it is given.
     discriminator_batches: Literal["separate", "joint"] = "separate"
     """Acquired and synthetic images in batches of their own, or in one with common statistics."""
-    adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    """Adversarial loss."""
+    adversarial: Literal["vanilla", "literal", "lsgan", "hinge"] = "vanilla"
+    """Adversarial loss; `literal` is equation 4 of the FD-GAN paper as printed."""
+    turns: Literal["batch", "epoch"] = "batch"
+    """Discriminator and generator step at every batch, or in turns of whole epochs."""
     # The other two are the FD-GAN paper's, so that it can be compared with at each.
     l1_weight: Literal["reference", "paper-mean", "paper-sum"] = "reference"
     """Weight of the L1 loss: 100 x mean (the paper's), 0.1 x mean, or 0.1 x sum over the pixels."""

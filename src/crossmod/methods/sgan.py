@@ -10,7 +10,6 @@ from crossmod.methods.adversarial import AdversarialMethod
 from crossmod.methods.base import Batch, Inputs, plain
 from crossmod.methods.registry import register
 from crossmod.methods.sgan_settings import MethodSettings
-from crossmod.nets.patchgan import PatchGAN
 from crossmod.nets.resnet import ResNetGenerator
 
 
@@ -41,9 +40,7 @@ class SGAN(AdversarialMethod):
                 norm=s.norm,
                 up=s.up,
             ),
-            "discriminator": PatchGAN(
-                inputs.channels + 1, inputs.size, width=s.discriminator_width or s.width
-            ),
+            "discriminator": self.make_discriminator(),
         }
         self.filters = oriented_filters(s.orientations, s.sigma)
 

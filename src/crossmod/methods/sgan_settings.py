@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from crossmod.methods import Declaration
 from crossmod.settings import Fraction, Limits, Settings
@@ -15,10 +15,13 @@ DECLARATION = Declaration(dimensionality=("2D", "2.5D"))
 class MethodSettings(Settings):
     """sGAN-style synthesis.
 
-    The paper was not at hand. Assumed, besides what says so below: that the filters are second
-    derivatives of a Gaussian, that the discriminator is a PatchGAN of 70 pixels that also sees the
-    sources, and Adam; with pix2pix's values where there is a counterpart.
+    The paper was not at hand. Assumed, besides what says so below: two halvings and doublings
+    around the residual blocks, 7 x 7 convolutions at both ends, ReLU; filters that are second
+    derivatives of a Gaussian, cut at 3 sigma; a discriminator that also sees the sources, with
+    batch norm; Adam; with pix2pix's values where there is a counterpart.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("discriminator", "turns")
 
     width: Annotated[int, Limits(ge=1, le=256)] = 64
     """Channels of the first block of the generator (assumed)."""
@@ -32,11 +35,15 @@ class MethodSettings(Settings):
     up: Literal["transposed", "nearest"] = "transposed"
     """Upsampling: transposed convolutions, or nearest neighbor and a convolution, which cannot
     leave a checkerboard (assumed)."""
+    discriminator: Literal["patch", "global"] = "patch"
+    """PatchGAN of 70 pixels, or one logit for the whole image (assumed)."""
     discriminator_batches: Literal["separate", "joint"] = "separate"
     """Acquired and synthetic images in batches of their own, or in one with common statistics
     (assumed)."""
-    adversarial: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    """Adversarial loss (assumed)."""
+    adversarial: Literal["vanilla", "literal", "lsgan", "hinge"] = "vanilla"
+    """Adversarial loss (assumed); `literal` is equation 4 of the FD-GAN paper as printed."""
+    turns: Literal["batch", "epoch"] = "batch"
+    """Discriminator and generator step at every batch, or in turns of whole epochs (assumed)."""
     orientations: Annotated[int, Limits(ge=3, le=64)] = 20
     """Number of filter directions; three already span them all (assumed)."""
     sigma: Annotated[float, Limits(gt=0, le=8)] = 1.5

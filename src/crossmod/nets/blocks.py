@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from crossmod.errors import ConfigError
 
 Norm = Literal["batch", "instance"]
 Up = Literal["transposed", "nearest"]
+Padding = Literal["reflect", "zeros"]
 
 SLOPE = 0.2  # LeakyReLU (Isola et al., CVPR 2017, appendix)
 
@@ -53,6 +55,21 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
         return x + self.layers(x)
+
+
+def residual_block(
+    channels: int,
+    norm: Callable[[int], nn.Module],
+    activation: nn.Module,
+    padding: Padding = "reflect",
+) -> Residual:
+    """Two 3 x 3 convolutions, each with a new layer of `norm`, added to their input."""
+
+    def layers() -> tuple[nn.Module, nn.Module]:
+        convolution = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding)
+        return convolution, norm(channels)
+
+    return Residual(*layers(), activation, *layers())
 
 
 def check_halved_twice(size: int) -> None:

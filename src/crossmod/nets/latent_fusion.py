@@ -77,13 +77,7 @@ class LatentFusionNet(nn.Module):
         disagreement : Tensor
             Mean variance of the embeddings of the available sources, a scalar.
         """
-        parts = source.split(self.per_source, dim=1)
-        embedded = torch.stack(
-            [encode(part + 1) for encode, part in zip(self.encoders, parts, strict=True)], dim=1
-        )
-        available = torch.stack([(part > -1).flatten(1).any(dim=1) for part in parts], dim=1)
-        # Where nothing is there, as in an empty slice, every embedding says the same: none.
-        available = available | ~available.any(dim=1, keepdim=True)
+        embedded, available = self._embed(source)
         image = self.decoder(fuse(embedded, available, self.fusion))
         alone = [
             torch.where(present[:, None, None, None], self._alone(embedded[:, place]), image)
@@ -91,6 +85,21 @@ class LatentFusionNet(nn.Module):
         ]
         _, variance = moments(embedded, available)
         return image - 1, torch.cat(alone, dim=1) - 1, variance.mean()
+
+    def fused(self, source: Tensor) -> Tensor:
+        """The first of what `forward` returns, without the work for the others."""
+        image: Tensor = self.decoder(fuse(*self._embed(source), self.fusion))
+        return image - 1
+
+    def _embed(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, sources, C, H, W), and which of them count, bool (B, sources)."""
+        parts = source.split(self.per_source, dim=1)
+        embedded = torch.stack(
+            [encode(part + 1) for encode, part in zip(self.encoders, parts, strict=True)], dim=1
+        )
+        available = torch.stack([(part > -1).flatten(1).any(dim=1) for part in parts], dim=1)
+        # Where nothing is there, as in an empty slice, every embedding says the same: none.
+        return embedded, available | ~available.any(dim=1, keepdim=True)
 
     def _alone(self, embedded: Tensor) -> Tensor:
         one = torch.ones(len(embedded), 1, dtype=torch.bool, device=embedded.device)

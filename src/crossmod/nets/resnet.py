@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from crossmod.nets.blocks import (
     Norm,
-    Residual,
     Up,
     check_halved_twice,
     initialize,
     norm_layer,
+    residual_block,
     up_convolution,
 )
 
@@ -56,7 +58,9 @@ class ResNetGenerator(nn.Module):
         for channels in (width, 2 * width):
             layers.append(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1))
             layers += [norm_layer(norm, 2 * channels), nn.ReLU()]
-        layers += [residual_block(4 * width, norm) for _ in range(blocks)]
+        layers += [
+            residual_block(4 * width, partial(norm_layer, norm), nn.ReLU()) for _ in range(blocks)
+        ]
         for channels in (4 * width, 2 * width):
             layers.append(up_convolution(channels, channels // 2, up, bias=True))
             layers += [norm_layer(norm, channels // 2), nn.ReLU()]
@@ -67,15 +71,3 @@ class ResNetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Image in [-1, 1]."""
         return self.layers(x)
-
-
-def residual_block(channels: int, norm: Norm) -> Residual:
-    """Two 3 x 3 convolutions with normalization, added to their input."""
-
-    def layers() -> tuple[nn.Module, nn.Module]:
-        return (
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
-            norm_layer(norm, channels),
-        )
-
-    return Residual(*layers(), nn.ReLU(), *layers())

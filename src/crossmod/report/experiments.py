@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crossmod.checking import check
 from crossmod.evaluation.experiments import (
@@ -20,15 +20,13 @@ from crossmod.report.figures import Picture
 from crossmod.report.inputs import StudyFiles
 from crossmod.report.pictures import Strip, strip
 from crossmod.report.tables import Metric, metric_of, p_value
+from crossmod.report.verdicts import SIGNIFICANT, Key, Line, sentences
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Key = tuple[str, str, str]
-Line = Mapping[str, Any]
 PLOTTED = (("brain-v1", "brain"), (PUBLISHED_PROTOCOL, "slice"))
 PLOTTED_METRICS = ("psnr", "ssim", "nrmse")
-SIGNIFICANT = 0.05
 FAR_FEWER = 0.5
 """A training that saw less than this part of the published one is marked as undertrained."""
 
@@ -131,7 +129,7 @@ def _view(
             for row in experiment.rows
         ),
         differences=tuple(_differences(experiment, by_key, columns)),
-        sentences=tuple(_sentences(experiment, by_key, undertrained)),
+        sentences=tuple(sentences(experiment, by_key, undertrained)),
         boxes=row_plot(_panels(experiment, values), f"scores of {experiment.title}"),
         strip=_strip(study, experiment, common),
     )
@@ -214,51 +212,6 @@ def _differences(
                     )
                 )
     return found
-
-
-def _sentences(
-    experiment: ExperimentSettings, lines: Mapping[Key, Line], undertrained: Mapping[str, int]
-) -> list[str]:
-    """What agrees with the published PSNR, what does not, and what cannot be said."""
-    found = []
-    control = next(row for row in experiment.rows if row.name == experiment.control)
-    for row in experiment.rows:
-        line = lines.get((row.name, PUBLISHED_PROTOCOL, "psnr"))
-        given = "psnr" in row.published and "psnr" in control.published
-        if row is control or line is None or not given or math.isnan(line["difference"]):
-            continue
-        published = row.published["psnr"][0] - control.published["psnr"][0]
-        found.append(_verdict(row.name, control.name, published, line))
-    if undertrained:
-        fewest, most = min(undertrained.values()), max(undertrained.values())
-        seen = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-        found.append(
-            f"\u2020 Undertrained: {seen} slices seen, {experiment.publication_slices:,} in the "
-            "publication. These rows compare models at an equal small budget; they are no "
-            "measure of what the methods reach."
-        )
-    return found
-
-
-def _verdict(name: str, control: str, published: float, line: Line) -> str:
-    """One sentence on one difference in PSNR; the test decides, as for the stars of the table."""
-    metric = metric_of("psnr")
-    low, high = line["difference_low"], line["difference_high"]
-    ours = f"{metric.value(line['difference'], sign=True)} dB"
-    if not math.isnan(low):
-        ours += f" (95 % CI {metric.interval(low, high, sign=True)})"
-    same = (line["difference"] > 0) == (published > 0)
-    p = line["wilcoxon_p_holm"]
-    if math.isnan(p) or p >= SIGNIFICANT:
-        said = "the same direction" if same else "the other direction"
-        why = "too few subjects for a test" if math.isnan(p) else f"p = {p_value(p)} after Holm"
-        verdict = f"{said}, but not distinguishable from no difference ({why})"
-    else:
-        verdict = "reproduced in direction" if same else "not reproduced: the direction is opposite"
-    return (
-        f"{name} against {control}: published {metric.value(published, sign=True)} dB, here "
-        f"{ours}: {verdict}."
-    )
 
 
 def _panels(experiment: ExperimentSettings, values: Mapping[Key, pd.DataFrame]) -> list[Panel]:
