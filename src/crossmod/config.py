@@ -126,9 +126,10 @@ class PreprocessSettings(Section):
     """Backend; `auto`: a provided mask, else nonzero voxels of brain-only scans, else surface."""
     interpolation: Literal["linear", "bspline"] = "linear"
     """Interpolation of the one resampling."""
-    intensity: Literal["percentiles", "maximum"] = _added("percentiles")
-    """Intensities inside the brain that are mapped to 0 and 1: two percentiles, or zero and the
-    maximum, as published scores of the FD-GAN paper imply."""
+    intensity: Literal["percentiles", "maximum", "z-score", "white-stripe"] = _added("percentiles")
+    """Intensities inside the brain that are mapped to 0 and 1: two percentiles; zero and the
+    maximum, as published scores of the FD-GAN paper imply; multiples of the standard deviation
+    around the mean; or of the white stripe's width around the level of white matter."""
     percentiles: tuple[float, float] = (0.5, 99.5)
     """The percentiles (intensity `percentiles`)."""
 
@@ -142,7 +143,7 @@ class PreprocessSettings(Section):
     @model_validator(mode="after")
     def _percentiles_are_used(self) -> PreprocessSettings:
         default = type(self).model_fields["percentiles"].default
-        if self.intensity == "maximum" and self.percentiles != default:
+        if self.intensity != "percentiles" and self.percentiles != default:
             raise ValueError("the key 'percentiles' belongs to intensity 'percentiles' alone")
         return self
 

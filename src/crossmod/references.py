@@ -39,6 +39,8 @@ REFERENCES = {
     "high-performance deep learning library. NeurIPS, 2019.",
     "unet": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks for "
     "biomedical image segmentation. MICCAI, 2015.",
+    "white-stripe": "Shinohara RT, Sweeney EM, Goldsmith J, et al. Statistical normalization "
+    "techniques for magnetic resonance imaging. NeuroImage: Clinical 6:9-19, 2014.",
     "wilcoxon": "Wilcoxon F. Individual comparisons by ranking methods. Biometrics "
     "Bulletin 1(6):80-83, 1945.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def _slice_session(
     """Array and the manifest keys that describe it."""
     brain_image = read_image(status.path("brain", status_file), dtype=np.uint8)
     brain = brain_image.data > 0
-    normalizers: dict[str, dict[str, float]] = status.details.get("normalizers", {})
+    normalizers: dict[str, dict[str, Any]] = status.details.get("normalizers", {})
     modalities = [name for name in MODALITIES if name in status.outputs and name in normalizers]
     if not modalities:
         problem = "lists no volume with a normalizer"
@@ -141,8 +142,7 @@ def covered_brain(
 
 
 def normalize(
-    volume: NDArray[np.floating], normalizer: dict[str, float], inside: NDArray[np.bool_]
+    volume: NDArray[np.floating], normalizer: Mapping[str, Any], inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Map `low` to 0 and `high` to 1 and clip; 0 where `inside` is false."""
-    scale = Normalizer(normalizer["low"], normalizer["high"])
-    return np.where(inside, scale.apply(volume), np.float32(0))
+    return np.where(inside, Normalizer.of(normalizer).apply(volume), np.float32(0))

@@ -58,6 +58,11 @@ def test_a_minimal_study_has_good_defaults() -> None:
             {"preprocess": {"intensity": "maximum", "percentiles": [1, 99]}},
             "'percentiles' belongs to intensity 'percentiles'",
         ),
+        (
+            {"preprocess": {"intensity": "z-score", "percentiles": [1, 99]}},
+            "'percentiles' belongs to intensity 'percentiles'",
+        ),
+        ({"preprocess": {"intensity": "zscore"}}, r"preprocess\.intensity"),
         ({"slices": {"fit": "resize", "halvings": 1}}, "leave out 'halvings'"),
         ({"slices": {"fit": "stretch"}}, r"slices\.fit"),
         ({"evaluation": {"primary": {"model": "gan"}}}, "'gan', which is not in models"),

@@ -68,7 +68,7 @@ class DataContract:
 
     @property
     def intensity(self) -> str:
-        """`percentiles` or `maximum`: what was mapped to 0 and 1."""
+        """What was mapped to 0 and 1, as in `preprocess.intensity`."""
         return str(self.preprocess.get("intensity", "percentiles"))
 
     @property

@@ -141,7 +141,7 @@ class Store:
         return int(self.manifest["first_slice"])
 
     @property
-    def normalizers(self) -> dict[str, dict[str, float]]:
+    def normalizers(self) -> dict[str, dict[str, Any]]:
         """Intensities that were mapped to 0 (`low`) and 1 (`high`), by modality."""
         return dict(self.manifest["normalizers"])
 
