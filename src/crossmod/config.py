@@ -323,7 +323,7 @@ class Study(Section):
         entry = self.models[model]
         training = self.training_of(model).to_dict()
         if declaration(entry.method).fitting == "classical":
-            training = {key: training[key] for key in CLASSICAL_TRAINING_KEYS}
+            training = {key: v for key, v in training.items() if key in CLASSICAL_TRAINING_KEYS}
         own = check(settings_class(entry.method), entry.own, where=f"models.{model}")
         return {"method": entry.method, "settings": own.to_dict(), "training": training}
 

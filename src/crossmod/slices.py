@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.config import PreprocessSettings, SliceSettings
+from crossmod.data import standardization
 from crossmod.data.store import FORMAT
 from crossmod.errors import InputError
 from crossmod.files import atomic_path, write_json
@@ -94,6 +95,7 @@ def _empty_content() -> dict[str, Any]:
         "occupancy": {},
         "geometry": None,
         "normalizers": {},
+        "landmarks": {},
     }
 
 
@@ -113,12 +115,14 @@ def _slice_session(
     section = slice(int(filled[0]), int(filled[-1]) + 1)
     shape = (len(modalities), section.stop - section.start, settings.size, settings.size)
     array = np.empty(shape, dtype=settings.dtype)
-    occupancy = {}
+    occupancy, landmarks = {}, {}
     for row, name in enumerate(modalities):
         covered = covered_brain(status, status_file, name, brain_image)[..., section]
         path = status.path(name, status_file)
         volume = read_on_grid(path, brain_image)[..., section]
-        array[row] = to_plane(normalize(volume, normalizers[name], covered), geometry)
+        values = normalize(volume, normalizers[name], covered)
+        array[row] = to_plane(values, geometry)
+        landmarks[name] = standardization.measure(values[covered])
         occupancy[name] = covered.sum(axis=(0, 1)).tolist()
     content = {
         "modalities": modalities,
@@ -126,6 +130,7 @@ def _slice_session(
         "occupancy": occupancy,
         "geometry": geometry.to_dict(),
         "normalizers": {name: normalizers[name] for name in modalities},
+        "landmarks": landmarks,
     }
     return array, content
 

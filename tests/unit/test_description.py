@@ -66,6 +66,7 @@ SAYINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"training": {"keep": "best"}}, "Models", "epoch with the best validation PSNR"),
     ({"training": {"context": 1}}, "Models", "1 neighboring slice on each side"),
     ({"training": {"augment_flip": True}}, "Models", "flipped left to right"),
+    ({"training": {"standardization": "nyul"}}, "Models", "percentiles 1, 10, 20, ..., 90 and 99"),
     ({"slices": {"size": 128, "halvings": 1}}, "Models", "halved once"),
     ({"slices": {"fit": "resize"}}, "Models", "resized bilinearly"),
     ({"seeds": [3, 4]}, "Models", "seeds 3, 4"),
