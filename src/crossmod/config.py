@@ -131,9 +131,10 @@ class PreprocessSettings(Section):
     """A mask that is estimated is estimated in every MR scan, and most of them decide."""
     interpolation: Literal["linear", "bspline"] = "linear"
     """Interpolation of the one resampling."""
-    intensity: Literal["percentiles", "maximum"] = _added("percentiles")
-    """Intensities inside the brain that are mapped to 0 and 1: two percentiles, or zero and the
-    maximum, as published scores of the FD-GAN paper imply."""
+    intensity: Literal["percentiles", "maximum", "z-score", "white-stripe"] = _added("percentiles")
+    """Intensities inside the brain that are mapped to 0 and 1: two percentiles; zero and the
+    maximum, as published scores of the FD-GAN paper imply; multiples of the standard deviation
+    around the mean; or of the white stripe's width around the level of white matter."""
     percentiles: tuple[float, float] = (0.5, 99.5)
     """The percentiles (intensity `percentiles`)."""
 
@@ -147,7 +148,7 @@ class PreprocessSettings(Section):
     @model_validator(mode="after")
     def _percentiles_are_used(self) -> PreprocessSettings:
         default = type(self).model_fields["percentiles"].default
-        if self.intensity == "maximum" and self.percentiles != default:
+        if self.intensity != "percentiles" and self.percentiles != default:
             raise ValueError("the key 'percentiles' belongs to intensity 'percentiles' alone")
         return self
 
@@ -327,7 +328,7 @@ class Study(Section):
         entry = self.models[model]
         training = self.training_of(model).to_dict()
         if declaration(entry.method).fitting == "classical":
-            training = {key: training[key] for key in CLASSICAL_TRAINING_KEYS}
+            training = {key: v for key, v in training.items() if key in CLASSICAL_TRAINING_KEYS}
         own = check(settings_class(entry.method), entry.own, where=f"models.{model}")
         return {"method": entry.method, "settings": own.to_dict(), "training": training}
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from crossmod import __version__
+from crossmod.config import PreprocessSettings
 from crossmod.data.splits import fold_count
 from crossmod.evaluation.summary import COMPARED
 from crossmod.evaluation_settings import ExperimentSettings
-from crossmod.intensity import ends_in_words
+from crossmod.intensity import ends_in_words, scored_ends_in_words
 from crossmod.model_texts import model_sentences
 from crossmod.planning import Plan
 from crossmod.references import REFERENCES
@@ -150,12 +151,21 @@ def _preprocessing(plan: Plan) -> list[str]:
         f"Every scan was resampled once onto {_grid(plan)}, by {kernel} interpolation, and set "
         f"to zero outside the brain."
     )
+    return [*text, _normalization(settings)]
+
+
+def _normalization(settings: PreprocessSettings) -> str:
     ends = ends_in_words(settings.intensity, settings.percentiles)
-    text.append(
-        f"For synthesis and scoring, each volume was mapped linearly so that its {ends} inside the "
-        "brain became 0 and 1, and clipped."
+    scored = scored_ends_in_words(settings.intensity, settings.percentiles)
+    linear = f"each volume was mapped linearly so that its {ends} inside the brain"
+    if ends == scored:
+        return f"For synthesis and scoring, {linear} became 0 and 1, and clipped."
+    cite = " [@white-stripe]" if settings.intensity == "white-stripe" else ""
+    return (
+        f"For synthesis, {linear} became 0 and 1{cite}, and clipped. For scoring, synthetic and "
+        "acquired volumes were mapped by one line more, so that 0 and 1 are the acquired volume's "
+        f"{scored} inside the brain, whatever the scale of the networks."
     )
-    return text
 
 
 def _grid(plan: Plan) -> str:
@@ -205,7 +215,7 @@ def _extraction(backend: str, masks: bool) -> str:
 
 def _evaluation(plan: Plan) -> list[str]:
     evaluation, preprocess = plan.study.evaluation, plan.study.preprocess
-    ends = ends_in_words(preprocess.intensity, preprocess.percentiles)
+    ends = scored_ends_in_words(preprocess.intensity, preprocess.percentiles)
     text = []
     if {"brain-v1", "brain-v1-deploy"} & set(evaluation.protocols):
         tissue = ""

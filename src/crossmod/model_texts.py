@@ -28,12 +28,23 @@ def model_sentences(plan: Plan) -> list[str]:
     text += [_model(plan, name) for name in used]
     for names, training in _by_training(plan, trained):
         text.append(_training(names, training))
+    standardized = [m for m in used if study.training_of(m).standardization == "nyul"]
+    if standardized:
+        text.append(_standardization(standardized))
     if trained:
         seeds = ", ".join(map(str, study.seeds))
         seed_word = "seed" if len(study.seeds) == 1 else "seeds"
         each = "per fold " if fold_count(study.split) > 1 else ""
         text.append(f"Networks were trained {each}with the {seed_word} {seeds}.")
     return text
+
+
+def _standardization(names: list[str]) -> str:
+    return (
+        f"The data of {listed(names)} were standardized [@nyul]: for each modality, percentiles 1, "
+        "10, 20, ..., 90 and 99 of the brain were mapped piecewise linearly to their means over "
+        "the training sessions."
+    )
 
 
 def _fit(slices: SliceSettings) -> str:

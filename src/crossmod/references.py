@@ -24,6 +24,8 @@ REFERENCES = {
     "Imaging 22(1):120-128, 2003.",
     "n4": "Tustison NJ, Avants BB, Cook PA, et al. N4ITK: improved N3 bias correction. "
     "IEEE Transactions on Medical Imaging 29(6):1310-1320, 2010.",
+    "nyul": "Nyúl LG, Udupa JK, Zhang X. New variants of a method of MRI scale standardization. "
+    "IEEE Transactions on Medical Imaging 19(2):143-150, 2000.",
     "pix2pix": "Isola P, Zhu J-Y, Zhou T, Efros AA. Image-to-image translation with "
     "conditional adversarial networks. CVPR, 2017.",
     "quickshear": "Schimke N, Hale J. Quickshear defacing for neuroimages. USENIX Workshop on "
@@ -39,6 +41,8 @@ REFERENCES = {
     "high-performance deep learning library. NeurIPS, 2019.",
     "unet": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks for "
     "biomedical image segmentation. MICCAI, 2015.",
+    "white-stripe": "Shinohara RT, Sweeney EM, Goldsmith J, et al. Statistical normalization "
+    "techniques for magnetic resonance imaging. NeuroImage: Clinical 6:9-19, 2014.",
     "wilcoxon": "Wilcoxon F. Individual comparisons by ranking methods. Biometrics "
     "Bulletin 1(6):80-83, 1945.",
 }

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 Modality = Literal["T1w", "T1ce", "T2w", "FLAIR", "PDw", "CT", "PET"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-# What a method that is fitted at once reads of the training settings: which slices it sees.
-CLASSICAL_TRAINING_KEYS = ("context", "slices", "brain_fraction", "middle")
+# What a method that is fitted at once reads of the training settings: what slices it sees.
+CLASSICAL_TRAINING_KEYS = ("context", "slices", "brain_fraction", "middle", "standardization")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +111,13 @@ class TrainingSettings(Settings):
     """Number of devices for one training."""
     augment_flip: bool = False
     """Flip left and right at random."""
+    standardization: Literal["none", "nyul"] = "none"
+    """`nyul` maps percentiles of every volume to their means over the training sessions, for
+    methods that are fitted at once, too."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a key that came later is left out at its default: hashes stay."""
+        values = super().to_dict()
+        if self.standardization == "none":
+            del values["standardization"]
+        return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.config import PreprocessSettings, SliceSettings
+from crossmod.data import standardization
 from crossmod.data.store import FORMAT
 from crossmod.errors import InputError
 from crossmod.files import atomic_path, write_json
@@ -93,6 +95,7 @@ def _empty_content() -> dict[str, Any]:
         "occupancy": {},
         "geometry": None,
         "normalizers": {},
+        "landmarks": {},
     }
 
 
@@ -102,7 +105,7 @@ def _slice_session(
     """Array and the manifest keys that describe it."""
     brain_image = read_image(status.path("brain", status_file), dtype=np.uint8)
     brain = brain_image.data > 0
-    normalizers: dict[str, dict[str, float]] = status.details.get("normalizers", {})
+    normalizers: dict[str, dict[str, Any]] = status.details.get("normalizers", {})
     modalities = [name for name in MODALITIES if name in status.outputs and name in normalizers]
     if not modalities:
         problem = "lists no volume with a normalizer"
@@ -112,12 +115,14 @@ def _slice_session(
     section = slice(int(filled[0]), int(filled[-1]) + 1)
     shape = (len(modalities), section.stop - section.start, settings.size, settings.size)
     array = np.empty(shape, dtype=settings.dtype)
-    occupancy = {}
+    occupancy, landmarks = {}, {}
     for row, name in enumerate(modalities):
         covered = covered_brain(status, status_file, name, brain_image)[..., section]
         path = status.path(name, status_file)
         volume = read_on_grid(path, brain_image)[..., section]
-        array[row] = to_plane(normalize(volume, normalizers[name], covered), geometry)
+        values = normalize(volume, normalizers[name], covered)
+        array[row] = to_plane(values, geometry)
+        landmarks[name] = standardization.measure(values[covered])
         occupancy[name] = covered.sum(axis=(0, 1)).tolist()
     content = {
         "modalities": modalities,
@@ -125,6 +130,7 @@ def _slice_session(
         "occupancy": occupancy,
         "geometry": geometry.to_dict(),
         "normalizers": {name: normalizers[name] for name in modalities},
+        "landmarks": landmarks,
     }
     return array, content
 
@@ -141,8 +147,7 @@ def covered_brain(
 
 
 def normalize(
-    volume: NDArray[np.floating], normalizer: dict[str, float], inside: NDArray[np.bool_]
+    volume: NDArray[np.floating], normalizer: Mapping[str, Any], inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Map `low` to 0 and `high` to 1 and clip; 0 where `inside` is false."""
-    scale = Normalizer(normalizer["low"], normalizer["high"])
-    return np.where(inside, scale.apply(volume), np.float32(0))
+    return np.where(inside, Normalizer.of(normalizer).apply(volume), np.float32(0))

@@ -193,11 +193,13 @@ def predict(
         rows = list(range(len(contract.sources)))
     else:
         array, rows = _source_slices(store, contract.sources)
+    # What is made in the standard scale is in the normalized scale of the average training session.
+    curves = store.curves(contract.sources, contract.standard)
     count = array.shape[1]
     slices = np.empty((count, *array.shape[2:]), dtype=np.float32)
     for start in range(0, count, batch_size):
         indices = np.arange(start, min(start + batch_size, count))
-        channels = context_channels(array, rows, indices, contract.context)
+        channels = context_channels(array, rows, indices, contract.context, curves)
         slices[indices] = model.synthesize(channels)[:, 0]
     values = np.clip((slices + 1) / 2, 0, 1)
     if native:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from crossmod.data.standardization import measure
+
 
 def write_store(folder: Path, key: str, seed: int = 0, **changes: Any) -> Path:
     """A slice store of 6 slices of 32 px, in which FLAIR is a curved function of T1w and T2w.
@@ -45,6 +47,10 @@ def write_store(folder: Path, key: str, seed: int = 0, **changes: Any) -> Path:
             "halvings": 0,
         },
         "normalizers": {m: {"low": 1.0 + seed, "high": 100.0 + seed} for m in modalities},
+        "landmarks": {
+            name: measure(image[image > 0])
+            for name, image in zip(["T1w", "T2w", "FLAIR"], array, strict=True)
+        },
         "preprocessed": {
             "preprocess": {"spacing_mm": 1.0, "space": "native", "percentiles": [0.5, 99.5]},
             "hash": "abcd1234",

@@ -7,7 +7,7 @@ import yaml
 from crossmod.config import PreprocessSettings, SliceSettings, Study
 from crossmod.errors import ConfigError
 from crossmod.methods import declaration
-from crossmod.settings import MODALITIES
+from crossmod.settings import MODALITIES, TrainingSettings
 from crossmod.study_file import load_study, parse_study
 from tests.unit.test_study_schema import SHIPPED
 
@@ -58,6 +58,11 @@ def test_a_minimal_study_has_good_defaults() -> None:
             {"preprocess": {"intensity": "maximum", "percentiles": [1, 99]}},
             "'percentiles' belongs to intensity 'percentiles'",
         ),
+        (
+            {"preprocess": {"intensity": "z-score", "percentiles": [1, 99]}},
+            "'percentiles' belongs to intensity 'percentiles'",
+        ),
+        ({"preprocess": {"intensity": "zscore"}}, r"preprocess\.intensity"),
         ({"slices": {"fit": "resize", "halvings": 1}}, "leave out 'halvings'"),
         ({"slices": {"fit": "stretch"}}, r"slices\.fit"),
         ({"evaluation": {"primary": {"model": "gan"}}}, "'gan', which is not in models"),
@@ -159,8 +164,19 @@ def test_keys_that_came_later_leave_the_hashes_of_older_derivatives_alone() -> N
     assert PreprocessSettings(intensity="percentiles").hash == "84516ea2"
     assert PreprocessSettings(intensity="maximum").hash != "84516ea2"
     assert SliceSettings(fit="resize").hash != "de9b3042"
+    training = TrainingSettings()
+    assert "standardization" not in training.to_dict()
+    assert TrainingSettings(standardization="nyul").to_dict()["standardization"] == "nyul"
     for settings in (PreprocessSettings(intensity="maximum"), SliceSettings(fit="resize")):
         assert type(settings)(**settings.model_dump(mode="json")) == settings
+
+
+def test_standardization_reaches_methods_that_are_fitted_at_once() -> None:
+    nyul = parse_study({**MINIMAL, "training": {"standardization": "nyul", "epochs": 3}}, "x")
+    assert nyul.settings_of("null-mean")["training"]["standardization"] == "nyul"
+    assert "epochs" not in nyul.settings_of("null-mean")["training"]
+    plain = parse_study(MINIMAL, "x")
+    assert "standardization" not in plain.settings_of("null-mean")["training"]
 
 
 def test_yaml_cannot_make_objects(tmp_path) -> None:

@@ -47,7 +47,7 @@ def texture(seed, shape=SHAPE):
     return np.clip(0.5 + 0.15 * noise / noise.std(), 0, 1).astype("f4")
 
 
-def write_preprocessed(folder, key="sub-01", extra=None, leave_out=()):
+def write_preprocessed(folder, key="sub-01", extra=None, leave_out=(), normalizer=None):
     """A preprocessed session; `extra` adds or replaces volumes by output name."""
     status_file = folder / f"{key}_desc-preproc_status.json"
     truth = np.where(BRAIN, LOW + texture(0) * (HIGH - LOW), 0).astype("f4")
@@ -57,7 +57,7 @@ def write_preprocessed(folder, key="sub-01", extra=None, leave_out=()):
         if name not in leave_out:
             paths[name] = folder / key / f"{name}.nii.gz"
             write_image(paths[name], Image(data, GRID))
-    normalizer = {"low": LOW, "high": HIGH}
+    normalizer = normalizer or {"low": LOW, "high": HIGH}
     details = {
         "space": "T1w",
         "reference": "T1w",
@@ -192,6 +192,21 @@ def test_known_flaws_cost_something(tmp_path):
         assert values[flaw, "brain-v1", "brain", "psnr"] < 30
         assert values[flaw, "brain-v1", "brain", "ssim"] < 0.999
     assert values["shift-1", "brain-v1", "brain", "psnr"] < 20
+
+
+def test_scores_do_not_depend_on_the_normalization_that_networks_work_in(scored, tmp_path):
+    """The same image, made in the scale of a z-score, has the same scores everywhere."""
+    values, _, wrong, _ = scored
+    ends = {"low": LOW, "high": HIGH}
+    record = {"kind": "z-score", "low": LOW - 300, "high": HIGH + 200, "scored": ends}
+    volume = np.where(BRAIN, (wrong * (HIGH - LOW) + 300) / (HIGH - LOW + 500), 0)
+    made = wrong * (HIGH - LOW) + LOW * BRAIN
+    batch = write_synthetic(tmp_path, {"sub-01": volume}, delivered=made)
+    status = write_preprocessed(tmp_path, normalizer=record)
+    found, _ = table_of(request_of(batch, status, sensitivity=True), tmp_path)
+    assert found.keys() == values.keys()
+    for key, value in values.items():
+        assert found[key] == pytest.approx(value, rel=1e-3, nan_ok=True), key
 
 
 def test_a_wrong_scale_of_the_delivered_file_is_seen_by_deploy_alone(tmp_path):

@@ -109,7 +109,7 @@ def test_zero_and_the_maximum_of_the_brain_become_0_and_1(trained):
         for row, modality in enumerate(("T1w", "FLAIR")):
             volume = read_image(status.path(modality, trained.status_file(key))).data
             normalizer = status.details["normalizers"][modality]
-            assert normalizer == {"low": 0, "high": pytest.approx(volume.max())}
+            assert normalizer == {"kind": "maximum", "low": 0, "high": pytest.approx(volume.max())}
             assert volume.max() == read_image(trained.scan(key, modality)).data.max()
             assert store.array[row].min() == 0
             assert 0.9 < store.array[row].max() <= 1

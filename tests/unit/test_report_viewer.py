@@ -67,6 +67,31 @@ def test_volumes_survive_their_packing(panel: Panel, request_: ReportRequest) ->
     assert mirrored.mean() > 2 * error.mean()
 
 
+def test_pictures_are_on_the_scale_of_scores(tmp_path: Path) -> None:
+    """As networks saw them, all gray values of a z-score would lie close together."""
+    request = make_study(tmp_path, Shape(subjects=6, tested=4, faults=False))
+    plain = gallery(StudyFiles(request), StudyFiles(request).tasks[0])
+    for path in request.preprocessed:
+        content = json.loads(path.read_text())
+        for scale in content["details"].get("normalizers", {}).values():
+            scale |= {"scored": dict(scale), "low": -790.0, "high": 1610.0}
+        path.write_text(json.dumps(content))
+    study = StudyFiles(request)
+    found = gallery(study, study.tasks[0])
+    assert plain is not None
+    assert found is not None
+    same, other = plain.panels[0].viewer.volumes, found.panels[0].viewer.volumes
+    acquired = [v.kind != "synthetic" for v in same]
+    assert [a.uri == b.uri for a, b in zip(same, other, strict=True)] == acquired
+    model = next(v for v in other if v.kind == "synthetic")
+    before = next(v for v in same if v.label == model.label)
+    # 0 to 1 of 2400 units are -790 to 1610, of which 10 to 810 are shown: thrice the slope.
+    image, shown = unpacked(before.uri, plain.panels[0]), unpacked(model.uri, found.panels[0])
+    expected = np.clip(3 * image / 255 - 1, 0, 1) * 255
+    brain = image > 0
+    assert np.abs(shown - expected)[brain].mean() < 12
+
+
 def test_mask_bits_are_exact(panel: Panel, request_: ReportRequest) -> None:
     status, file = StudyFiles(request_).preprocessed[panel.session]
     frame = Frame(read_image(status.path("brain", file)))

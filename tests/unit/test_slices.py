@@ -247,6 +247,8 @@ def test_store_holds_what_the_manifest_says(session, tmp_path):
     assert 0.9 < store.array.max() <= 1
     back = to_volume(store.array[0], store.geometry, store.first_slice)
     np.testing.assert_allclose(back, np.where(brain, (volumes["T1w"] - 10) / 100, 0), atol=1e-6)
+    percentiles = np.percentile(back[brain], (1, *range(10, 100, 10), 99))
+    assert store.landmarks["T1w"] == pytest.approx(percentiles, abs=1e-5)
 
 
 def test_a_store_of_resized_slices_says_so(session, tmp_path):

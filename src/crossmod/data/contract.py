@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from crossmod.data.store import Geometry
@@ -48,6 +48,9 @@ class DataContract:
         Version and code hash of the package that trained.
     fit : str
         `pad` or `resize`, see `crossmod.data.store.Geometry`; older checkpoints lack it.
+    standard : dict of str to list of float
+        Landmarks of the standard scale by modality, see `crossmod.data.standardization`; empty
+        without standardization, and older checkpoints lack it.
     """
 
     sources: tuple[str, ...]
@@ -65,10 +68,11 @@ class DataContract:
     split: str
     code: str
     fit: str = "pad"
+    standard: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def intensity(self) -> str:
-        """`percentiles` or `maximum`: what was mapped to 0 and 1."""
+        """What was mapped to 0 and 1, as in `preprocess.intensity`."""
         return str(self.preprocess.get("intensity", "percentiles"))
 
     @property

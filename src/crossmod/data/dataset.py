@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crossmod.data.standardization import Standard, mean_landmarks
 from crossmod.data.store import Store
 from crossmod.errors import InputError
 
@@ -60,6 +61,9 @@ class SliceDataset:
         Context, choice of slices, flips.
     role : str
         `training` or `validation`: chosen slices, or all slices of each volume.
+    standard : mapping, optional
+        Standard scale (`training.standardization: nyul`). The role training learns it from its
+        own sessions; others are given it.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class SliceDataset:
         task: TaskSettings,
         training: TrainingSettings,
         role: str = "training",
+        standard: Standard | None = None,
     ) -> None:
         self.task, self.training, self.role = task, training, role
         self.members: list[Member] = []
@@ -92,6 +97,8 @@ class SliceDataset:
         if role == "training" and len(self) == 0:
             problem = f"none of {len(manifests)} sessions can be trained on"
             raise InputError(task.id, problem, "see why they failed, or choose other modalities")
+        learns = role == "training" and training.standardization == "nyul"
+        self.standard = self._learn_standard() if learns else standard
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -106,6 +113,11 @@ class SliceDataset:
         else:
             slices = self._chosen(store)
             self.members.append(Member(manifest, store.session, slices))
+
+    def _learn_standard(self) -> dict[str, list[float]]:
+        names = (*self.task.sources, self.task.target)
+        found = [Store.open(member.manifest).landmarks for member in self.members]
+        return mean_landmarks([{name: own[name] for name in names} for own in found])
 
     def _chosen(self, store: Store) -> NDArray[np.intp]:
         if self.role != "training":
@@ -146,8 +158,9 @@ class SliceDataset:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Source (n, C, H, W) and target (n, 1, H, W) of some slices of one session."""
         store = _open_store(member.manifest)
-        source = store.source_channels(self.task.sources, slices, self.training.context)
-        return source, store.source_channels([self.task.target], slices, context=0)
+        context, standard = self.training.context, self.standard
+        source = store.source_channels(self.task.sources, slices, context, standard)
+        return source, store.source_channels([self.task.target], slices, 0, standard)
 
     def passes(self, batch_size: int) -> Iterator[Batch]:
         """All slices once, in order."""

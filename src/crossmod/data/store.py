@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.data.standardization import Curve, Standard
 from crossmod.errors import InputError
 from crossmod.files import read_json
 from crossmod.settings import TrainingSettings
@@ -141,9 +142,23 @@ class Store:
         return int(self.manifest["first_slice"])
 
     @property
-    def normalizers(self) -> dict[str, dict[str, float]]:
+    def normalizers(self) -> dict[str, dict[str, Any]]:
         """Intensities that were mapped to 0 (`low`) and 1 (`high`), by modality."""
         return dict(self.manifest["normalizers"])
+
+    @property
+    def landmarks(self) -> dict[str, list[float]]:
+        """Landmarks of the normalized brain by modality, see `crossmod.data.standardization`.
+
+        Raises
+        ------
+        InputError
+            If the store was made before they were recorded.
+        """
+        if "landmarks" not in self.manifest:
+            problem = "tells no landmarks, which standardization needs"
+            raise InputError(self.path, problem, "delete it and slice again")
+        return dict(self.manifest["landmarks"])
 
     @cached_property
     def occupancy(self) -> dict[str, NDArray[np.int64]]:
@@ -236,10 +251,22 @@ class Store:
         return np.arange(start, start + number)
 
     def source_channels(
-        self, sources: Sequence[str], indices: Sequence[int] | NDArray[np.integer], context: int
+        self,
+        sources: Sequence[str],
+        indices: Sequence[int] | NDArray[np.integer],
+        context: int,
+        standard: Standard | None = None,
     ) -> NDArray[np.float32]:
         """What a network sees of some slices: (n, sources x (2 context + 1), H, W) in [-1, 1]."""
-        return context_channels(self.array, self.rows(sources), indices, context)
+        curves = self.curves(sources, standard)
+        return context_channels(self.array, self.rows(sources), indices, context, curves)
+
+    def curves(self, sources: Sequence[str], standard: Standard | None) -> list[Curve | None]:
+        """Maps to the standard scale; None without one, and for a source that is missing."""
+        if not standard:
+            return [None] * len(sources)
+        found = self.landmarks
+        return [Curve(found[n], standard[n]) if n in found else None for n in sources]
 
     def _require_ok(self) -> None:
         if not self.ok:
@@ -251,6 +278,7 @@ def context_channels(
     rows: Sequence[int],
     indices: Sequence[int] | NDArray[np.integer],
     context: int,
+    curves: Sequence[Curve | None] = (),
 ) -> NDArray[np.float32]:
     """Slices with their neighbors as the channels of a network's input.
 
@@ -264,6 +292,8 @@ def context_channels(
         Slices to give.
     context : int
         Neighbors on each side; beyond the first and the last slice these are repeated.
+    curves : sequence of Curve or None
+        Maps to the standard scale, one per row, None where values stay; by default they all do.
 
     Returns
     -------
@@ -273,5 +303,8 @@ def context_channels(
     offsets = np.arange(-context, context + 1)
     neighbors = np.clip(np.asarray(indices)[:, None] + offsets, 0, array.shape[1] - 1)
     picked = array[np.asarray(rows)[None, :, None], neighbors[:, None, :]]
+    if any(curves):
+        parts = (c.apply(picked[:, i]) if c else picked[:, i] for i, c in enumerate(curves))
+        picked = np.stack(list(parts), axis=1)
     values = picked.reshape(len(neighbors), len(rows) * len(offsets), *array.shape[2:])
     return 2 * values.astype(np.float32) - 1

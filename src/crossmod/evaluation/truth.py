@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 from crossmod.data.store import Store
 from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as quality
-from crossmod.intensity import Normalizer
+from crossmod.intensity import Normalizer, scored_by, to_scored
 from crossmod.io import Image, read_image, read_on_grid
-from crossmod.slices import covered_brain, normalize
+from crossmod.slices import covered_brain
 from crossmod.status import Status
 
 LEAST_VOXELS = 30
@@ -48,7 +50,7 @@ class Truth:
     target : str
         Modality.
     volume : array, shape (x, y, z)
-        Normalized by its own intensities to [0, 1], 0 outside the brain.
+        In [0, 1] on the scale of scores, made from its own intensities; 0 outside the brain.
     regions : dict of str to array of bool, shape (x, y, z)
         `brain`, and `lesion` and `healthy` where lesions are annotated.
     box : tuple of slice
@@ -59,6 +61,8 @@ class Truth:
         Intensities that were mapped to 0 and 1.
     seed_slices : array of int
         Slices of the box that protocols of whole slices score.
+    normalization : mapping
+        Record of the normalization that predictions are made in; empty if it is that of scores.
     """
 
     target: str
@@ -69,6 +73,7 @@ class Truth:
     low: float
     high: float
     seed_slices: NDArray[np.int64]
+    normalization: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def brain(self) -> Mask:
@@ -115,7 +120,8 @@ def load_truth(
     if int(brain.sum()) < LEAST_VOXELS:
         problem = f"covers {int(brain.sum())} voxels of the brain, {LEAST_VOXELS} are needed"
         raise InputError(f"{status.session} {target}", problem, "check scan and registration")
-    normalizer = status.details["normalizers"][target]
+    normalization = status.details["normalizers"][target]
+    scale = scored_by(normalization)
     volume = read_on_grid(status.path(target, status_file), grid)
     box = quality.bounding_box(brain, margin=MARGIN, least=quality.SSIM_WINDOW)
     regions = {"brain": brain[box]}
@@ -126,13 +132,14 @@ def load_truth(
         regions["healthy"] = brain[box] & ~near[box]
     return Truth(
         target=target,
-        volume=normalize(volume[box], normalizer, brain[box]).astype(np.float64),
+        volume=np.where(brain[box], scale.apply(volume[box]), 0).astype(np.float64),
         regions=regions,
         box=box,
         grid=grid,
-        low=normalizer["low"],
-        high=normalizer["high"],
+        low=scale.low,
+        high=scale.high,
         seed_slices=_seed_slices(brain, box[2], grid.spacing_mm[2], sources, store),
+        normalization=normalization,
     )
 
 
@@ -175,18 +182,19 @@ def _seed_slices(
 
 
 def load_normalized(truth: Truth, path: Path) -> Volume:
-    """Synthetic volume on the common grid, cut to the truth's box.
+    """Synthetic volume on the common grid, cut to the truth's box, on the scale of scores.
 
     Raises
     ------
     InputError
         If it cannot be read or lies on another grid.
     """
-    return truth.cut(read_on_grid(path, truth.grid))
+    values = truth.cut(read_on_grid(path, truth.grid))
+    return np.where(truth.brain, to_scored(values, truth.normalization), 0)
 
 
 def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Volume:
-    """Delivered file, resampled onto the common grid and normalized as the truth.
+    """Delivered file, resampled onto the common grid and mapped to [0, 1] as the truth.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crossmod.io import Image
 from crossmod.preprocess.atlas import TissuePriors, tissue_priors
+from crossmod.preprocess.field_of_view import depth_mm
 from crossmod.preprocess.resampling import Grid, resample, resample_mask, working_copy
 from crossmod.preprocess.tissues import Parenchyma, fit_parenchyma
 from crossmod.settings import Modality
@@ -139,9 +140,9 @@ def judge_names(
     grid, mask = Grid.of(coarse), coarse.data >= 0.5
     small = {m: _reduced(view, grid, mask) for m, view in views.items()}
     priors = tissue_priors(small[reference].image, mask, placed)
-    depth_mm = _depth(mask, grid)
+    depth = depth_mm(mask, grid)
     measures = {
-        m: _measure(view, mask, priors, depth_mm) if _can_be_judged(view, mask, priors) else None
+        m: _measure(view, mask, priors, depth) if _can_be_judged(view, mask, priors) else None
         for m, view in small.items()
     }
     found = {m: judge(m, measures) for m in measures}
@@ -152,14 +153,6 @@ def judge_names(
 def _reduced(view: View, grid: Grid, mask: NDArray[np.bool_]) -> View:
     image = resample(view.image, grid, np.eye(4))
     return View(image, resample_mask(view.image.with_data(view.cover), grid, np.eye(4)) & mask)
-
-
-def _depth(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
-    """Distance to the surface of the brain in mm, for each voxel of the mask."""
-    from scipy import ndimage
-
-    distance: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm)
-    return distance[mask]
 
 
 def _can_be_judged(view: View, mask: NDArray[np.bool_], priors: TissuePriors) -> bool:

@@ -1,4 +1,4 @@
-"""Which part of the brain a scan shows."""
+"""Which part of the brain a scan shows, and how deep it lies."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def field_of_view(
         sizes[0] = 0
         cover &= ~(sizes >= LEAST_HOLE * mask.sum())[labels]
     return cover
+
+
+def depth_mm(mask: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:
+    """Distance to the surface of the brain in mm, for each voxel of the mask."""
+    from scipy import ndimage
+
+    distance: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm)
+    return distance[mask]

@@ -266,7 +266,7 @@ def _status(session: Session) -> Status:
     details = {
         "space": session.space,
         "reference": session.reference,
-        "normalizers": {m: {"low": n.low, "high": n.high} for m, n in session.normalizers.items()},
+        "normalizers": {m: n.record() for m, n in session.normalizers.items()},
         "affines": {m: matrix.tolist() for m, matrix in session.affines.items()},
         "raw": session.raw,
         "brain_volume_ml": session.checks["brain_volume_ml"],

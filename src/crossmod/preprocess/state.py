@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.config import PreprocessSettings
-from crossmod.intensity import Normalizer
+from crossmod.intensity import Normalization
 from crossmod.io import Image
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess.annotations import Placed
@@ -30,7 +30,7 @@ class Session:
     brain_only: dict[Modality, NDArray[np.bool_] | None] = field(default_factory=dict)
     placed: Placed = field(default_factory=Placed)
     affines: dict[Modality, Matrix] = field(default_factory=dict)
-    normalizers: dict[Modality, Normalizer] = field(default_factory=dict)
+    normalizers: dict[Modality, Normalization] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     face_shares: dict[Modality, float | None] = field(default_factory=dict)

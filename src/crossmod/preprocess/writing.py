@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmod.config import PreprocessSettings
 from crossmod.errors import InputError
-from crossmod.intensity import Normalizer
 from crossmod.io import Image, write_image
 from crossmod.preprocess.appearance import View
-from crossmod.preprocess.field_of_view import field_of_view
+from crossmod.preprocess.field_of_view import depth_mm, field_of_view
+from crossmod.preprocess.normalization import UNFIT, fit_normalization
 from crossmod.preprocess.resampling import Grid, covered, resample
 from crossmod.preprocess.state import Session
 from crossmod.preprocess.transforms import write_itk
@@ -29,9 +30,9 @@ def write_volumes(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> dict
         head = resample(scan, grid, transform, settings.interpolation)
         brain_only = session.brain_only[modality] is not None
         cover = field_of_view(scan, brain_only, grid, transform, mask)
-        normalizer = _fit_normalizer(head.data[cover], settings)
+        found = fit_normalization(head.data[cover], partial(_depth_of, cover, mask, grid), settings)
         share = float(cover.sum() / max(mask.sum(), 1))
-        if share < LEAST_COVER or normalizer is None:
+        if share < LEAST_COVER or found is None:
             _refuse(session, modality, share)
             continue
         if share < WHOLE_BRAIN:
@@ -41,30 +42,29 @@ def write_volumes(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> dict
             session.notes.append(f"{modality} covers {100 * share:.1f} % of the brain")
         # What is not covered becomes 0 after normalization too, also where intensities are
         # partly negative.
-        unseen = min(0.0, normalizer.low)
+        unseen = min(0.0, found.normalizer.low)
         volume = np.where(cover, head.data, np.where(mask, unseen, 0)).astype(np.float32)
         path = session.paths.volume(modality, session.space)
         write_image(path, Image(volume, grid.affine))
         session.outputs[modality] = path
-        session.normalizers[modality] = normalizer
+        session.normalizers[modality] = found
         seen = covered(Grid.of(scan), grid, transform)
-        shown = head.with_data(np.where(seen, head.data, normalizer.low))
+        shown = head.with_data(np.where(seen, head.data, found.normalizer.low))
         views[modality] = View(shown, cover)
     return views
 
 
-def _fit_normalizer(values: NDArray, settings: PreprocessSettings) -> Normalizer | None:
-    if settings.intensity == "maximum":
-        return Normalizer.of_maximum(values)
-    return Normalizer.fit(values, settings.percentiles)
+def _depth_of(
+    cover: NDArray[np.bool_], mask: NDArray[np.bool_], grid: Grid
+) -> NDArray[np.floating]:
+    return depth_mm(mask, grid)[cover[mask]]
 
 
 def _refuse(session: Session, modality: Modality, share: float) -> None:
     """Drop a scan that shows no brain; without the reference there is no session."""
     problem = f"covers {100 * share:.1f} % of the brain"
     if share >= LEAST_COVER:
-        problem = "is constant in the brain"
-        problem += " or nowhere positive" if session.settings.intensity == "maximum" else ""
+        problem = UNFIT[session.settings.intensity]
     if modality == session.reference:
         remedy = "look at the scan and its brain mask or exclude the session"
         raise InputError(session.files[modality], problem, remedy)

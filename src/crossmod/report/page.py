@@ -13,7 +13,7 @@ from crossmod.config import PreprocessSettings
 from crossmod.evaluation.summary import COMPARED
 from crossmod.evaluation_settings import PROTOCOLS
 from crossmod.files import write_text
-from crossmod.intensity import ends_in_words
+from crossmod.intensity import scored_ends_in_words
 from crossmod.report import records
 from crossmod.report.costs import cost_rows
 from crossmod.report.experiments import experiment_views
@@ -141,9 +141,9 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
 
 
 def _ends(settings: Mapping[str, Any]) -> str:
-    """What of a scan was mapped to 0 and 1."""
+    """What of a scan is 0 and 1 in scores and pictures."""
     preprocess = check(PreprocessSettings, settings.get("preprocess") or {}, "preprocess")
-    return ends_in_words(preprocess.intensity, preprocess.percentiles)
+    return scored_ends_in_words(preprocess.intensity, preprocess.percentiles)
 
 
 def _task_content(study: StudyFiles, task: Task) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.intensity import scored_by, to_scored
 from crossmod.io import read_image, read_section
 from crossmod.report.figures import Picture, data_uri, endpoint_values
 from crossmod.report.inputs import Made, StudyFiles, Task
@@ -222,7 +223,7 @@ class _Subject:
         self.box = (slice(low[0], high[0]), slice(low[1], high[1]))
         self.mask = self.brain[..., self.place][self.box]
         self.acquired = {name: self._normalized(name) for name in (*task.sources, task.target)}
-        self.synthetic = [self._section(m.status.path("normalized", m.batch)) for m in made]
+        self.synthetic = [self._made(m) for m in made]
         self.covered = self.mask
         if f"fov-{task.target}" in self.status.outputs:
             cover = self._section(self.status.path(f"fov-{task.target}", self.file))
@@ -265,9 +266,14 @@ class _Subject:
         if modality not in self.status.outputs:
             return None
         plane = self._section(self.status.path(modality, self.file))
-        scale = self.status.details["normalizers"][modality]
-        span = max(scale["high"] - scale["low"], 1e-12)
-        return np.where(self.mask, np.clip((plane - scale["low"]) / span, 0, 1), 0)
+        scale = scored_by(self.status.details["normalizers"][modality])
+        return np.where(self.mask, scale.apply(plane), 0)
+
+    def _made(self, made: Made) -> Slice:
+        """The slice of a synthetic volume, on the scale of scores."""
+        plane = self._section(made.status.path("normalized", made.batch))
+        record = self.status.details["normalizers"][self.task.target]
+        return np.where(self.mask, to_scored(plane, record), 0)
 
     def errors(self) -> list[tuple[Slice, NDArray[np.bool_]]]:
         """Synthetic minus acquired, with the voxels where both are known."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.intensity import scored_by, to_scored
 from crossmod.io import Image, read_image
 from crossmod.report.figures import data_uri
 from crossmod.report.inputs import Made, Task
@@ -161,7 +162,8 @@ def make_viewer(
     ]
     for entry in made:
         synthetic = read_image(entry.status.path("normalized", entry.batch)).data
-        uri = _compressed(frame, frame.cut(synthetic))
+        synthetic = to_scored(synthetic, status.details["normalizers"][task.target])
+        uri = _compressed(frame, frame.cut(np.where(brain.data > 0.5, synthetic, 0)))
         volumes.append(Shown(entry.run.model, "synthetic", entry.run.null, uri))
     return Viewer(
         shape=_three(frame.size, int),
@@ -205,13 +207,12 @@ def _bits(
 
 
 def _acquired(frame: Frame, status: Status, file: Path, modality: str, brain: Image) -> str:
-    """Picture of an acquired volume, normalized as the networks see it; empty without one."""
+    """Picture of an acquired volume, on the scale of scores; empty without one."""
     if modality not in status.outputs:
         return ""
-    scale = status.details["normalizers"][modality]
-    span = max(scale["high"] - scale["low"], 1e-12)
-    data = (read_image(status.path(modality, file)).data - scale["low"]) / span
-    return _compressed(frame, frame.cut(np.where(brain.data > 0.5, np.clip(data, 0, 1), 0)))
+    scale = scored_by(status.details["normalizers"][modality])
+    data = scale.apply(read_image(status.path(modality, file)).data)
+    return _compressed(frame, frame.cut(np.where(brain.data > 0.5, data, 0)))
 
 
 def _compressed(frame: Frame, volume: Volume) -> str:

@@ -120,7 +120,8 @@ def open_job(request: TrainRequest, resume_dir: Path) -> Job:
     """
     settings = request.training
     training = SliceDataset(request.train_manifests, request.task, settings)
-    validation = SliceDataset(request.validation_manifests, request.task, settings, "validation")
+    manifests, standard = request.validation_manifests, training.standard
+    validation = SliceDataset(manifests, request.task, settings, "validation", standard)
     contract = make_contract(request, training, validation)
     return Job(request, contract, training, validation, resume_dir)
 

@@ -113,6 +113,7 @@ def make_contract(
         preprocess_hash=preprocessed["hash"],
         split=hash_settings(split),
         code=f"{crossmod.__version__}+{hash_code()}",
+        standard={name: list(own) for name, own in (training.standard or {}).items()},
     )
 
 
