@@ -15,7 +15,7 @@ from crossmod.io import Image, same_grid
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations
-from crossmod.preprocess.appearance import View, judge_names
+from crossmod.preprocess.appearance import View, judge_names, lay_over
 from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.brain_extraction import Reference, extract_brain
 from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
@@ -194,7 +194,8 @@ def _common_space(session: Session, brain: Image) -> tuple[Grid, Matrix]:
 def _judge(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
     """Warn of names that what the scans show contradicts."""
     placed = session.space == TEMPLATE_SPACE
-    found, notes = judge_names(views, mask, session.reference, placed)
+    overlay = lay_over(views, mask, session.reference, placed)
+    found, notes = judge_names(overlay)
     session.appearance = {m: appearance.details() for m, appearance in found.items()}
     session.notes += notes
 
