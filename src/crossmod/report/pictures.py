@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import read_image, read_section
-from crossmod.report.figures import Picture, data_uri, endpoint_values
+from crossmod.report.figures import endpoint_values
 from crossmod.report.inputs import Made, StudyFiles, Task
+from crossmod.report.picture import Picture, data_uri
 from crossmod.report.tables import metric_of
 from crossmod.report.volumes import Viewer, make_viewer
 from crossmod.status import Status
