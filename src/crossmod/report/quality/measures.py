@@ -81,7 +81,7 @@ OF_SCAN = (
         *("edge_overlap", "Edge overlap", "", ".2f"),
         "Share of the strongest edges in the brain that lie on those of the reference.",
         least=0.75,
-        fault="the registration may have failed",
+        fault="the registration or the brain mask may have failed",
         outlier="low",
     ),
     Measure(
