@@ -32,6 +32,7 @@ rule all:
     default_target: True
     input:
         PLAN.paths.report,
+        PLAN.paths.quality / QUALITY_PAGE,
         DESCRIPTION,
 
 

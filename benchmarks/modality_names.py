@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from crossmod.io import read_image
-from crossmod.preprocess.appearance import Measures, View, judge, judge_names
+from crossmod.preprocess.appearance import Measures, View, judge, judge_names, lay_over
 from crossmod.settings import MODALITIES, Modality
 from crossmod.status import Status, read_status
 
@@ -30,7 +30,8 @@ def measure(status: Status, file: Path) -> Session:
         cover = read_image(status.path(fov, file)).data > 0 if fov in status.outputs else brain
         views[modality] = View(read_image(status.path(modality, file)), cover)
     placed = status.details["space"] not in MODALITIES
-    found, notes = judge_names(views, brain, status.details["reference"], placed)
+    overlay = lay_over(views, brain, status.details["reference"], placed)
+    found, notes = judge_names(overlay)
     print(status.session, "; ".join(notes) or "no remark", flush=True)
     return {modality: appearance.measures for modality, appearance in found.items()}
 

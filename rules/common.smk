@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from crossmod.errors import CrossmodError
 from crossmod.locks import announce_workflow, claim_workflow
-from crossmod.paths import RunPaths
+from crossmod.paths import QUALITY_PAGE, RunPaths
 from crossmod.planning import load_plan
 from crossmod.progress import EXPECTATION_FILE
 from crossmod.sources import stage_sources

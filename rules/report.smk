@@ -26,16 +26,10 @@ rule report:
             labels={"page": "3 with movable images"},
         ),
         overview=report(
-            PLAN.paths.beside_report("overview"),
+            PLAN.paths.overview,
             caption="../workflow/report/overview.rst",
             category="Report",
             labels={"page": "1 overview"},
-        ),
-        quality=report(
-            PLAN.paths.beside_report("quality"),
-            caption="../workflow/report/quality.rst",
-            category="Report",
-            labels={"page": "2 quality control"},
         ),
     log:
         f"logs/{STUDY.study}/report.log",

@@ -70,6 +70,8 @@ class DatasetSettings(Section):
     """Participants to use; by default all."""
     exclude: dict[str, str] = Field({})
     """Session key (`sub-01` or `sub-01_ses-2`) to the reason why it is left out."""
+    exclusions: Path | None = _added(None)
+    """Table (session, reason) of more sessions or participants to leave out."""
 
     @model_validator(mode="after")
     def _layout_has_its_settings(self) -> DatasetSettings:

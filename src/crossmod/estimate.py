@@ -158,6 +158,7 @@ def job_seconds(plan: Plan) -> dict[str, tuple[int, float]]:
         "evaluate": batches,
         "summarize": 1,
         "report": 1,
+        "quality": 1,
     }
     measured = benchmark_files(plan)
     return {

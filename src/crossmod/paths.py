@@ -168,9 +168,18 @@ class PreprocessedPaths:
         return self.folder / f"{self.key}_from-{source}_to-{target}_mode-image_xfm.txt"
 
     @property
+    def quality(self) -> Path:
+        """Measures and histograms for quality control."""
+        return self.folder / f"{self.key}_desc-qc_measures.json"
+
+    @property
     def figure(self) -> Path:
-        """Quality-control picture."""
+        """Quality-control picture of all scans, small."""
         return self.root / "figures" / f"{self.key}_desc-qc_preproc.png"
+
+    def picture(self, modality: Modality) -> Path:
+        """Quality-control picture of one scan, large."""
+        return self.root / "figures" / f"{self.key}_desc-qc{modality}_preproc.webp"
 
 
 @dataclass(frozen=True)
@@ -319,10 +328,25 @@ class StudyPaths:
         return self.root / "tables" / "metrics.json"
 
     @property
+    def quality(self) -> Path:
+        """Folder of the pages of quality control."""
+        return self.root / "quality"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report" / "index.html"
 
-    def beside_report(self, page: str) -> Path:
-        """Smaller pages: `overview`, the report without movable images, and `quality`."""
-        return self.report.with_name(f"{page}.html")
+    @property
+    def overview(self) -> Path:
+        """The report without movable images."""
+        return self.report.with_name("overview.html")
+
+
+QUALITY_PAGE = "index.html"
+"""Page of all sessions in the folder of quality control."""
+
+
+def session_page(key: str) -> str:
+    """Page of one session in the folder of quality control."""
+    return f"{key}.html"

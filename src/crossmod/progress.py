@@ -20,6 +20,7 @@ USUAL_SECONDS = {
     "phantom": 6.0,
     "ingest": 6.0,
     "preprocess": 25.0,
+    "quality": 5.0,
     "slices": 2.5,
     "train": 20.0,
     "synthesize": 8.0,

@@ -36,9 +36,14 @@ STAGES = {
     "train": ("crossmod.training.loop",),
     "synthesize": ("crossmod.synthesis",),
     "evaluate": ("crossmod.evaluation.stage",),
+    "quality": ("crossmod.report.quality.pages",),
     "summarize": ("crossmod.evaluation.summary", "crossmod.evaluation.curves"),
     "report": ("crossmod.report.page", "crossmod.description"),
 }
+
+
+TEMPLATES = {"report": ("report",), "quality": ("report/quality", "report")}
+"""Folders of the templates, styles and scripts of the stages that write pages."""
 
 
 def stage_sources(stage: str, method: str | None = None) -> list[str]:
@@ -50,9 +55,9 @@ def stage_sources(stage: str, method: str | None = None) -> list[str]:
         for suffix in ("", "_settings"):
             modules |= closure(f"crossmod.methods.{module_name(method)}{suffix}")
     files = {_file(name) for name in modules} - {None}
-    if stage == "report":
+    for folder in TEMPLATES.get(stage, ()):
         kinds = (".html", ".css", ".js")
-        files |= {path for path in (ROOT / "report").iterdir() if path.suffix in kinds}
+        files |= {path for path in (ROOT / folder).iterdir() if path.suffix in kinds}
     return sorted(str(path) for path in files)
 
 

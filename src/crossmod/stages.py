@@ -11,6 +11,7 @@ from crossmod.description import describe
 from crossmod.evaluation_settings import EvaluationSettings
 from crossmod.files import read_table
 from crossmod.methods import declaration
+from crossmod.paths import QUALITY_PAGE
 from crossmod.planning import Plan, Run, make_plan
 from crossmod.report.request import ReportRequest, RunFiles
 
@@ -81,6 +82,7 @@ def report_request(plan: Plan) -> ReportRequest:
         benchmarks=benchmark_files(plan),
         command=_command(study),
         examples=study.report.subjects,
+        quality=paths.quality / QUALITY_PAGE,
     )
 
 
@@ -124,6 +126,7 @@ def benchmark_files(plan: Plan) -> dict[str, tuple[Path, ...]]:
         "phantom": [shared / "phantom" / f"{s.participant}.tsv" for s in plan.sessions.values()],
         "ingest": [shared / "ingest" / f"{key}.tsv" for key in plan.ingested_sessions],
         "preprocess": [preprocess / f"{key}.tsv" for key in plan.used_sessions],
+        "quality": [own / "quality.tsv"],
         "slices": [slices / f"{key}.tsv" for key in plan.used_sessions],
         "train": [own / "train" / f"{run_id}.tsv" for run_id in plan.runs],
         "synthesize": [own / "synthesize" / f"{batch}.tsv" for batch in batches],

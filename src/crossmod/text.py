@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 S = TypeVar("S", bound=Hashable)
@@ -53,3 +54,11 @@ def listed(names: Sequence[str]) -> str:
 def is_utf8(text: str) -> bool:
     """Whether a file name is text: Linux allows any bytes, Python keeps them as surrogates."""
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def without_folders(text: str, folder: Path | str | None = None) -> str:
+    """A text without the place of a folder, and of the working folder, on this machine."""
+    places = [place for place in (str(folder or ""), str(Path.cwd())) if place.startswith("/")]
+    for place in places:
+        text = text.replace(f"{place.rstrip('/')}/", "")
+    return text

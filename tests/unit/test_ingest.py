@@ -67,6 +67,52 @@ def test_index_tells_present_missing_and_excluded(bids, study_of) -> None:
     assert rows["sub-03_ses-1", "T1w"]["reason"] == "moved"
 
 
+def listing(root, *lines):
+    table = root / "exclusions.tsv"
+    table.write_text("\n".join(["session\treason", *lines, ""]))
+    return table
+
+
+def test_a_table_excludes_sessions_and_participants_with_reasons(bids, study_of, tmp_path) -> None:
+    names = ("sub-01", "sub-02_ses-1", "sub-02_ses-2", "sub-03_ses-1", "sub-03_ses-2")
+    root = bids(dict.fromkeys(names, THREE))
+    table = listing(tmp_path, "sub-02\tmotion", "sub-03_ses-2\tmask")
+    dataset = {"name": "t", "exclusions": str(table), "exclude": {"sub-02_ses-1": "in the file"}}
+    found = index_study(study_of(root, dataset=dataset)).sessions
+    assert {key: session.excluded for key, session in found.items()} == {
+        "sub-01": "",
+        "sub-02_ses-1": "in the file",
+        "sub-02_ses-2": "motion",
+        "sub-03_ses-1": "",
+        "sub-03_ses-2": "mask",
+    }
+    assert found["sub-03_ses-2"].available == ()
+
+
+def test_a_list_of_exclusions_serves_studies_of_fewer_participants(
+    bids, study_of, tmp_path
+) -> None:
+    root = bids({"sub-01": THREE, "sub-02": THREE})
+    table = listing(tmp_path, "sub-02\tmotion")
+    dataset = {"name": "t", "exclusions": str(table), "include": ["sub-01"]}
+    assert list(index_study(study_of(root, dataset=dataset)).sessions) == ["sub-01"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sub-09\tmotion", "exclusions.tsv: names sub-09, which the data set does not have"),
+        ("sub-01\tn/a", "exclusions.tsv: gives no reason for sub-01"),
+        ("sub-01", "exclusions.tsv: line 2 has not 2 columns"),
+    ],
+)
+def test_a_faulty_list_of_exclusions_is_refused(line, message, bids, study_of, tmp_path) -> None:
+    root = bids({"sub-01": THREE})
+    dataset = {"name": "t", "exclusions": str(listing(tmp_path, line))}
+    with pytest.raises(InputError, match=message):
+        index_study(study_of(root, dataset=dataset))
+
+
 def test_annotations_of_a_subject_serve_all_its_sessions(bids, study_of) -> None:
     root = bids({"sub-01_ses-1": THREE, "sub-01_ses-2": THREE})
     mask = root / "derivatives/masks/sub-01/anat/sub-01_desc-brain_mask.nii.gz"

@@ -7,7 +7,15 @@ import pytest
 
 from crossmod.api import INDEX_TABLES
 from crossmod.errors import InputError
-from crossmod.paths import StudyPaths, raw_scan, session_key, split_key, synthetic_volume
+from crossmod.paths import (
+    QUALITY_PAGE,
+    StudyPaths,
+    raw_scan,
+    session_key,
+    session_page,
+    split_key,
+    synthetic_volume,
+)
 from crossmod.study_file import parse_study
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "outputs.md"
@@ -45,6 +53,8 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         preprocessed.lesion_mask("T1w"),
         preprocessed.transform("FLAIR", "T1w"),
         preprocessed.figure,
+        preprocessed.picture("FLAIR"),
+        preprocessed.quality,
         paths.slices("sub-01_ses-2"),
         *(paths.index(table) for table in INDEX_TABLES),
         run.checkpoint,
@@ -58,7 +68,9 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         *(paths.summary(table) for table in TABLES),
         paths.metrics,
         paths.report,
-        *(paths.beside_report(page) for page in ("overview", "quality")),
+        paths.overview,
+        paths.quality / QUALITY_PAGE,
+        paths.quality / session_page("sub-01_ses-2"),
     ]
 
 
@@ -79,7 +91,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 41
+    assert len(lines) == len(outputs) == 44
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:

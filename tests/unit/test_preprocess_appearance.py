@@ -12,7 +12,14 @@ from crossmod.io import read_image, to_ras, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.phantom import generate_subject, plan, roster
 from crossmod.preprocess import Annotations, run
-from crossmod.preprocess.appearance import Measures, View, candidates_of, judge, judge_names
+from crossmod.preprocess.appearance import (
+    Measures,
+    View,
+    candidates_of,
+    judge,
+    judge_names,
+    lay_over,
+)
 from crossmod.preprocess.tissues import fit_parenchyma
 from crossmod.settings import MODALITIES
 
@@ -49,7 +56,8 @@ def heads(tmp_path_factory):
 
 
 def looked_at(scans, brain, reference="T1w"):
-    return judge_names({m: View(i, brain) for m, i in scans.items()}, brain, reference, False)
+    views = {m: View(i, brain) for m, i in scans.items()}
+    return judge_names(lay_over(views, brain, reference, False))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +126,7 @@ def test_nothing_is_said_of_a_part_of_the_brain(heads):
     slab = brain.copy()
     slab[:, :, : brain.shape[2] // 2 + 8] = False
     views = {"T1w": View(scans["T1w"], brain), "FLAIR": View(scans["T2w"], slab)}
-    found, notes = judge_names(views, brain, "T1w", False)
+    found, notes = judge_names(lay_over(views, brain, "T1w", False))
     assert (found["T1w"].verdict, found["FLAIR"].verdict, notes) == ("agrees", "cannot tell", [])
     # A mask of half a brain, too: the template does not fit it.
     found, notes = looked_at({"FLAIR": scans["T2w"]}, slab, "FLAIR")

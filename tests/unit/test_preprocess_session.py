@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from crossmod.config import PreprocessSettings
+from crossmod.files import read_json
 from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
 from crossmod.preprocess.brain_extraction import BACKENDS
-from crossmod.preprocess.quality import gray_levels, remarks
+from crossmod.preprocess.raw_look import look_at_raw, remarks
 from crossmod.preprocess.registration import MOST_PEAK_SHARE, Similarity, peak_share, register
 from crossmod.preprocess.transforms import about, apply, rotation
+from crossmod.report.quality.measures import OF_SCAN, OF_SESSION
 from crossmod.status import read_status
 from tests.unit.heads import dice, make_head, read_transform
 
@@ -111,7 +113,8 @@ def test_session_status_tells_what_was_made(session):
     assert status.ok, status.reason
     assert read_status(paths.status) == status
     assert list(status.outputs) == [
-        "T1w", "fov-FLAIR", "FLAIR", "brain", "lesion", "xfm-FLAIR", "figure",
+        "T1w", "fov-FLAIR", "FLAIR", "brain", "lesion", "xfm-FLAIR",
+        "quality", "figure", "picture-T1w", "picture-FLAIR",
     ]  # fmt: skip
     details = status.details
     assert (details["space"], details["reference"]) == ("T1w", "T1w")
@@ -150,7 +153,7 @@ def test_same_scans_give_the_same_bytes(session, tmp_path):
     _, scans, annotations, status, _ = session
     again = run(PreprocessedPaths(tmp_path, "sub-01"), scans, annotations, SETTINGS)
     assert again == status
-    assert len(again.outputs) == 7
+    assert len(again.outputs) == 10
 
 
 def test_quality_picture_is_small(session):
@@ -158,15 +161,37 @@ def test_quality_picture_is_small(session):
     assert 10_000 < paths.figure.stat().st_size < 200_000
 
 
+def test_measures_are_those_that_the_pages_know(session):
+    paths, _, _, status, _ = session
+    found = read_json(status.path("quality", paths.status))
+    known = {measure.id for measure in OF_SCAN}
+    assert set(found["session"]) == {measure.id for measure in OF_SESSION}
+    assert set(found["scans"]) == set(found["histograms"]) == {"T1w", "FLAIR"}
+    assert {name for scan in found["scans"].values() for name in scan} == known
+    flair = found["scans"]["FLAIR"]
+    assert 30 < flair["coverage_percent"] < 99.9
+    assert flair["nmi_after"] == pytest.approx(status.details["checks"]["nmi_after-FLAIR"], 1e-4)
+    # Ellipsoids of tissue with Rician noise of 8: gray matter of 420 over it is the least SNR.
+    assert 0.8 * 420 / 8 < found["scans"]["T1w"]["snr"] < 1.2 * 620 / 8
+    assert found["scans"]["T1w"]["snr_air"] == pytest.approx(found["scans"]["T1w"]["snr"], rel=0.2)
+    counts = found["histograms"]["T1w"]["brain"]["counts"]
+    mask = read_image(status.path("brain", paths.status)).data > 0
+    assert sum(counts) == mask.sum()
+
+
 def test_gray_levels_are_counted_beside_the_background():
+    def look(values, *, edge=None):
+        padded = values if edge is None else np.pad(values, 4, constant_values=edge)
+        return look_at_raw(Image(padded, np.eye(4)))
+
     levels = np.arange(1.0, 65).reshape(4, 4, 4)
-    assert gray_levels(np.pad(levels, 4)) == 64
-    assert gray_levels(np.pad(levels, 4, constant_values=-9)) == 64
-    assert gray_levels(levels) == 64  # noise around the head is no background
-    (found,) = remarks("T1w", np.pad(levels, 4))
+    assert look(levels, edge=0).levels == 64
+    assert look(levels, edge=-9).levels == 64
+    assert look(levels).levels == 64  # noise around the head is no background
+    (found,) = remarks("T1w", look(levels, edge=0))
     assert found == "T1w has only 64 gray levels: contrast is coarse"
     one_more = np.append(levels, np.full((1, 4, 4), 65.0), axis=0)
-    assert remarks("T1w", np.pad(one_more, 4)) == []
+    assert remarks("T1w", look(one_more, edge=0)) == []
 
 
 def test_a_coarse_scan_is_used_and_remarked_on(tmp_path):

@@ -52,8 +52,9 @@ def test_a_second_run_has_nothing_to_do(finished: Project) -> None:
 def test_snakemakes_own_report_shows_the_study(finished: Project, tmp_path: Path) -> None:
     finished.snakemake("--report", str(tmp_path / "report.zip"))
     with ZipFile(tmp_path / "report.zip") as content:
-        names = {Path(name).name for name in content.namelist()}
-    assert {"index.html", "overview.html", "quality.html", "scores.tsv", "summary.tsv"} <= names
+        names = [Path(name).name for name in content.namelist()]
+    assert {"overview.html", "scores.tsv", "summary.tsv"} <= set(names)
+    assert names.count("index.html") == 2  # the report, and quality control
     assert finished.planned() == {}
 
 
@@ -73,6 +74,42 @@ def test_editing_one_methods_file_retrains_its_models_only(project: Project) -> 
 def test_editing_the_report_redoes_the_report_only(project: Project) -> None:
     append_comment(project.root / "src/crossmod/report/figures.py")
     assert project.planned() == {"report": 1}
+
+
+def test_editing_the_pages_of_quality_control_redoes_them_only(project: Project) -> None:
+    page = project.root / "src/crossmod/report/quality/session.html"
+    page.write_text(page.read_text().replace("No flags.", "No flag."))
+    assert project.planned() == {"quality": 1}
+
+
+def exclude(project: Project, participant: str) -> None:
+    """Put a participant on the list of exclusions of the study."""
+    table = project.root / "config/exclusions.tsv"
+    table.write_text(f"session\treason\n{participant}\tmask cuts the cerebellum\n")
+    project.change_study(lambda study: study["dataset"].update(exclusions="config/exclusions.tsv"))
+
+
+def test_excluding_a_test_subject_redoes_its_batches_and_the_tables_alone(
+    project: Project,
+) -> None:
+    participant = first_of_role(project, "test")
+    exclude(project, participant)
+    # One batch of each of two models held the subject.
+    assert project.planned() == {
+        "synthesize": 2, "evaluate": 2, "summarize": 1, "quality": 1, "report": 1
+    }  # fmt: skip
+    done = project.snakemake("--cores", "1", "preprocessed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = project.root / "results/small/quality"
+    assert not (pages / f"{participant}.html").exists()
+    assert "mask cuts the cerebellum" in (pages / "index.html").read_text()
+
+
+def test_excluding_a_training_subject_retrains_and_preprocesses_nobody(project: Project) -> None:
+    exclude(project, first_of_role(project, "train"))
+    plan = project.planned()
+    assert plan["train"] == 2
+    assert not {"preprocess", "slices"} & set(plan)
 
 
 def test_one_models_settings_retrain_that_model_only(project: Project) -> None:

@@ -19,6 +19,7 @@ def add_commands(commands: Commands) -> None:
     _add_phantom(commands)
     _add_ingest(commands)
     _add_preprocess(commands)
+    _add_quality(commands)
     _add_slices(commands)
 
 
@@ -95,6 +96,33 @@ def _add_preprocess(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output-dir", type=Path, required=True, metavar="FOLDER", help="derivative to write"
+    )
+
+
+def _add_quality(commands: Commands) -> None:
+    text = "write the pages of quality control of preprocessed sessions"
+    details = (
+        "example: crossmod quality --preprocessed derivatives/mine/*_status.json \\\n"
+        "           --output-dir quality"
+    )
+    parser = commands.add("quality", _quality, text, details)
+    parser.add_argument(
+        "--preprocessed",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="STATUS",
+        help="status files that `crossmod preprocess` wrote",
+    )
+    parser.add_argument(
+        "--sessions", type=Path, metavar="TABLE", help="index table that tells what is excluded"
+    )
+    parser.add_argument("--title", default="", metavar="TEXT", help="title of the study")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="FOLDER", help="raw data; its place is not told"
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, required=True, metavar="FOLDER", help="folder to write"
     )
 
 
@@ -177,6 +205,22 @@ def _preprocess(arguments: Arguments) -> None:
             status = run(paths, scans, annotations, settings)
         for note in status.details.get("notes", ()):
             log.warning("%s: %s", arguments.session, note)
+
+
+def _quality(arguments: Arguments) -> None:
+    from crossmod.paths import QUALITY_PAGE
+    from crossmod.report.quality.pages import QualityRequest, write_quality
+
+    request = QualityRequest(
+        preprocessed=tuple(arguments.preprocessed),
+        output=arguments.output_dir,
+        title=arguments.title,
+        sessions=arguments.sessions,
+        data_dir=arguments.data_dir,
+    )
+    page = arguments.output_dir / QUALITY_PAGE
+    with stage(f"quality control of {len(request.preprocessed)} sessions", page):
+        write_quality(request)
 
 
 def _slices(arguments: Arguments) -> None:

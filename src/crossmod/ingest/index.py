@@ -10,6 +10,7 @@ from typing import Literal
 
 from crossmod.config import Study
 from crossmod.errors import InputError
+from crossmod.files import read_rows
 from crossmod.ingest import bids, manifest
 from crossmod.ingest.detect import READERS, Detected, detect
 from crossmod.ingest.entities import difference
@@ -122,6 +123,7 @@ def index_study(study: Study) -> Index:
     annotations: dict[str, list[tuple[Kind, Source]]] = {}
     for key, kind, source in found.annotations:
         annotations.setdefault(key, []).append((kind, source))
+    excluded = _excluded(study, {key for key, _ in found.scans})
     sessions = []
     for key in sorted({key for key, _ in found.scans}):
         participant, _ = split_key(key)
@@ -130,7 +132,7 @@ def index_study(study: Study) -> Index:
         scans = {m: _scan(key, m, found, planned) for m in wanted}
         unasked = [m for m in MODALITIES if m not in wanted and (key, m) in found.scans]
         others = {m: _scan(key, m, found, planned) for m in unasked}
-        reason = study.dataset.exclude.get(key) or study.dataset.exclude.get(participant, "")
+        reason = excluded.get(key) or excluded.get(participant, "")
         group = found.participants[participant].get(study.split.stratify or "", "")
         notes = annotations.get(key, [])
         faults = {} if planned else {source: _fault(source.path) for _, source in notes}
@@ -144,6 +146,24 @@ def index_study(study: Study) -> Index:
     remarks += _without_scan(found, StudyPaths(study).data, people)
     by_key = {session.key: session for session in sessions}
     return Index(by_key, tuple(remarks), detected, found.participants, study.dataset.deface)
+
+
+def _excluded(study: Study, keys: set[str]) -> dict[str, str]:
+    """Session or participant to the reason why it is left out; the study file goes first."""
+    table = study.dataset.exclusions
+    if table is None:
+        return study.dataset.exclude
+    listed = {}
+    known = keys | {split_key(key)[0] for key in keys}
+    for row in read_rows(table, ("session", "reason")):
+        name, reason = row["session"], row["reason"]
+        if name not in known:
+            problem = f"names {name}, which the data set does not have"
+            raise InputError(table, problem, "check the spelling (sub-01 or sub-01_ses-2)")
+        if not reason:
+            raise InputError(table, f"gives no reason for {name}", "write why it is left out")
+        listed[name] = reason
+    return {**listed, **study.dataset.exclude}
 
 
 def find(study: Study) -> tuple[Detected, Found]:

@@ -113,10 +113,38 @@ class View:
     cover: NDArray[np.bool_]
 
 
-def judge_names(
+@dataclass(frozen=True)
+class Overlay:
+    """Scans of a session on a coarse grid, with the tissues of the template laid over them.
+
+    Attributes
+    ----------
+    views : dict of modality to View
+        Registered scans on cubes of 2 mm.
+    brain : array of bool, shape (X, Y, Z)
+        Brain mask on that grid.
+    priors : TissuePriors
+        What tissue to expect in the voxels of `brain`.
+    tissues : dict of modality to Parenchyma or None
+        Gray and white matter; None where they cannot be told apart, the brain does not lie as the
+        template has it, or the scan shows too little of it.
+    """
+
+    views: Mapping[Modality, View]
+    brain: NDArray[np.bool_]
+    priors: TissuePriors
+    tissues: Mapping[Modality, Parenchyma | None]
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of everything in it."""
+        return Grid.of(next(iter(self.views.values())).image)
+
+
+def lay_over(
     views: Mapping[Modality, View], brain: NDArray[np.bool_], reference: Modality, placed: bool
-) -> tuple[dict[Modality, Appearance], list[str]]:
-    """Compare the names of a session's scans with what the scans show.
+) -> Overlay:
+    """Lay the template's tissues over the scans of a session.
 
     Parameters
     ----------
@@ -128,6 +156,17 @@ def judge_names(
         The scan that the template is laid over.
     placed : bool
         Whether the grid is the template's.
+    """
+    coarse = working_copy(views[reference].image.with_data(brain.astype(np.float32)), WORKING_MM)
+    grid, mask = Grid.of(coarse), coarse.data >= 0.5
+    small = {m: _reduced(view, grid, mask) for m, view in views.items()}
+    priors = tissue_priors(small[reference].image, mask, placed)
+    tissues = {m: _tissues(view, mask, priors) for m, view in small.items()}
+    return Overlay(small, mask, priors, tissues)
+
+
+def judge_names(overlay: Overlay) -> tuple[dict[Modality, Appearance], list[str]]:
+    """Compare the names of a session's scans with what the scans show.
 
     Returns
     -------
@@ -136,18 +175,12 @@ def judge_names(
         One line for each name that is contradicted and each copy; none where names agree or
         nothing can be told.
     """
-    coarse = working_copy(views[reference].image.with_data(brain.astype(np.float32)), WORKING_MM)
-    grid, mask = Grid.of(coarse), coarse.data >= 0.5
-    small = {m: _reduced(view, grid, mask) for m, view in views.items()}
-    priors = tissue_priors(small[reference].image, mask, placed)
-    depth = depth_mm(mask, grid)
-    measures = {
-        m: _measure(view, mask, priors, depth) if _can_be_judged(view, mask, priors) else None
-        for m, view in small.items()
-    }
+    views, mask = overlay.views, overlay.brain
+    depth = depth_mm(mask, overlay.grid)
+    measures = {m: _measure(overlay, m, depth) for m in views}
     found = {m: judge(m, measures) for m in measures}
     notes = [_note(m, appearance) for m, appearance in found.items() if _speaks(appearance)]
-    return found, notes + _copies({m: view.image.data[mask] for m, view in small.items()})
+    return found, notes + _copies({m: view.image.data[mask] for m, view in views.items()})
 
 
 def _reduced(view: View, grid: Grid, mask: NDArray[np.bool_]) -> View:
@@ -155,21 +188,24 @@ def _reduced(view: View, grid: Grid, mask: NDArray[np.bool_]) -> View:
     return View(image, resample_mask(view.image.with_data(view.cover), grid, np.eye(4)) & mask)
 
 
-def _can_be_judged(view: View, mask: NDArray[np.bool_], priors: TissuePriors) -> bool:
-    """Whether the brain lies as the template has it, and the scan shows enough of it."""
-    return priors.overlap >= LEAST_OVERLAP and view.cover.sum() >= LEAST_COVER * mask.sum()
+def _tissues(view: View, mask: NDArray[np.bool_], priors: TissuePriors) -> Parenchyma | None:
+    if priors.overlap < LEAST_OVERLAP or view.cover.sum() < LEAST_COVER * mask.sum():
+        return None
+    seen = view.cover[mask]
+    return fit_parenchyma(view.image.data[mask][seen], priors.gray[seen], priors.white[seen])
 
 
 def _measure(
-    view: View, mask: NDArray[np.bool_], priors: TissuePriors, depth_mm: NDArray[np.float64]
+    overlay: Overlay, modality: Modality, depth_mm: NDArray[np.float64]
 ) -> Measures | None:
     """Measure one scan where it covers the brain; None if its tissues cannot be told apart."""
+    tissues = overlay.tissues[modality]
+    if tissues is None:
+        return None
+    view, mask, priors = overlay.views[modality], overlay.brain, overlay.priors
     seen = view.cover[mask]
     values = view.image.data[mask][seen]
     gray, white, depth_mm = priors.gray[seen], priors.white[seen], depth_mm[seen]
-    tissues = fit_parenchyma(values, gray, white)
-    if tissues is None:
-        return None
     least, most = _outside(tissues, OUTLYING)
     _, lit = _outside(tissues, LIT)
     fluid = priors.inside[seen] - gray - white

@@ -1,126 +1,126 @@
-"""Quality control: one small picture per session, and a remark on coarse scans."""
+"""Quality control of a session: what is measured of its scans."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crossmod.files import atomic_path
-from crossmod.io import Image
-from crossmod.preprocess.foreground import background_value
+from crossmod.preprocess import quality_measures as measures
+from crossmod.preprocess.appearance import Overlay, View
+from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD
+from crossmod.preprocess.resampling import Grid, index_map
+from crossmod.preprocess.state import Session
 from crossmod.settings import Modality
 
-PIXELS = 150
-COLORS = 96
-# Axis that each column cuts across, and whether it shows edges instead of the outline.
-VIEWS = ((0, False), (1, False), (2, False), (2, True), (1, True))
-EDGE_PERCENTILE = 88
-# Copies quantized to 6 bits have at most 64 values; exports of 8 bits, up to 256, are no worry.
-FEW_GRAY_LEVELS = 64
+FORMAT = "crossmod-quality-1"
+WHITE_PRIOR = 0.75
+DIGITS = 5
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One row of the picture.
-
-    Attributes
-    ----------
-    modality : str
-    image : Image
-        Whole head on the common grid, brain not cut out, so that a wrong mask shows.
-    brain : array of bool, shape (X, Y, Z)
-    """
-
-    modality: Modality
-    image: Image
-    brain: NDArray[np.bool_]
-
-
-def gray_levels(scan: NDArray[np.floating]) -> int:
-    """Number of distinct values in a scan (X, Y, Z) beside that of its background."""
-    return int(np.unique(scan).size) - (background_value(scan) is not None)
-
-
-def remarks(modality: Modality, scan: NDArray[np.floating]) -> list[str]:
-    """What the reader should know of a raw scan (X, Y, Z), in one line each."""
-    levels = gray_levels(scan)
-    if levels > FEW_GRAY_LEVELS:
-        return []
-    return [f"{modality} has only {levels} gray levels: contrast is coarse"]
-
-
-def draw(path: Path, title: str, panels: list[Panel]) -> None:
-    """Draw three planes per modality with the brain mask, and the reference's edges on it.
+def assess(session: Session, overlay: Overlay, views: Mapping[Modality, View]) -> dict[str, Any]:
+    """Measures and histograms of a session, for the pages of quality control.
 
     Parameters
     ----------
-    path : path
-        PNG to write; the bytes depend on the content only.
-    title : str
-        Session key and what the reader should know.
-    panels : list of Panel
-        The reference first; all on one grid.
+    session : Session
+        With scans, transforms, normalizers and looks at the raw scans.
+    overlay : Overlay
+        The registered scans and the tissues of the template.
+    views : dict of modality to View
+        The registered scans on the common grid.
+
+    Returns
+    -------
+    dict
+        Plain JSON values, as docs/explanation/data-flow.md says; a measure that a scan does not
+        have is left out.
     """
-    import PIL.Image
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = len(VIEWS)
-    figure = Figure(figsize=(1.5 * columns, 1.5 * len(panels) + 0.35), dpi=PIXELS / 1.5)
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(len(panels), columns, squeeze=False)
-    center = np.argwhere(panels[0].brain).mean(axis=0).astype(int)
-    for row, panel in zip(axes, panels, strict=True):
-        _draw_row(row, panel, panels[0], center)
-    figure.suptitle(title, fontsize=7, x=0.01, ha="left", color="white")
-    figure.patch.set_facecolor("black")
-    figure.subplots_adjust(0, 0, 1, 1 - 0.3 / figure.get_figheight(), 0.02, 0.02)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    # A palette keeps the picture small; without metadata its bytes depend on the scans only.
-    picture = PIL.Image.fromarray(pixels).quantize(COLORS, dither=PIL.Image.Dither.NONE)
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", optimize=True)
-
-
-def _draw_row(row: Any, panel: Panel, reference: Panel, center: NDArray[np.intp]) -> None:
-    values = panel.image.data[panel.brain]
-    # Room above the brain's range, so that scalp and tumour do not look alike.
-    low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
-    window = {"cmap": "gray", "vmin": low, "vmax": low + 1.2 * max(high - low, 1e-6)}
-    spacing = panel.image.spacing_mm
-    for axes, (axis, shows_edges) in zip(row, VIEWS, strict=True):
-        section = _section(panel.image.data, axis, center)
-        across, up = (spacing[k] for k in range(3) if k != axis)
-        axes.imshow(section, origin="lower", aspect=up / across, interpolation="nearest", **window)
-        brain = _section(reference.brain, axis, center)
-        if shows_edges:
-            _overlay_edges(axes, _section(reference.image.data, axis, center), brain)
-        elif brain.any() and not brain.all():
-            axes.contour(brain.astype(float), [0.5], colors="#ff5a36", linewidths=0.7)
-        axes.set_axis_off()
-    row[0].text(0.03, 0.03, panel.modality, transform=row[0].transAxes, color="white", fontsize=8)
+    scans = {m: _of_scan(session, overlay, m) for m in views}
+    normalized = {
+        m: session.normalizers[m].normalizer.apply(v.image.data[v.cover]) for m, v in views.items()
+    }
+    of_session = {
+        "brain_volume_ml": session.checks["brain_volume_ml"],
+        "template_overlap": overlay.priors.overlap,
+    }
+    return {
+        "format": FORMAT,
+        "session": _rounded(of_session),
+        "scans": {m: _rounded(values) for m, values in scans.items()},
+        "histograms": {
+            m: {
+                "head": session.looks[m].histogram,
+                "brain": measures.histogram(values),
+            }
+            for m, values in normalized.items()
+        },
+    }
 
 
-def _section(data: NDArray, axis: int, center: NDArray[np.intp]) -> NDArray:
-    """Section through the center, up is superior (or anterior)."""
-    return np.take(data, center[axis], axis=axis).T
+def _of_scan(session: Session, overlay: Overlay, modality: Modality) -> dict[str, float | None]:
+    view, look = overlay.views[modality], session.looks[modality]
+    tissues = overlay.tissues[modality]
+    signal, noise = _signal_and_noise(session, overlay, modality)
+    found: dict[str, float | None] = {
+        "coverage_percent": 100 * float(view.cover.sum() / max(overlay.brain.sum(), 1)),
+        "gray_levels": look.levels,
+        "clipped_percent": look.clipped_percent,
+        "snr": signal / noise if noise else None,
+        "snr_air": signal / look.air_sd if look.air_sd else None,
+        "cnr": measures.contrast_to_noise(tissues) if tissues else None,
+        "edge_contrast": measures.edge_contrast(view.image.data, overlay.brain),
+    }
+    if tissues and modality not in MODALITIES_WITHOUT_FIELD:
+        white = np.zeros_like(overlay.brain)
+        white[overlay.brain] = overlay.priors.white > WHITE_PRIOR
+        white &= view.cover
+        values, places = view.image.data[white], np.argwhere(white)
+        found["residual_bias_percent"] = measures.residual_bias_percent(values, places)
+    if modality != session.reference:
+        fixed = overlay.views[session.reference]
+        region = fixed.cover & view.cover
+        found["edge_overlap"] = measures.edge_overlap(fixed.image.data, view.image.data, region)
+        for name in ("nmi_before", "nmi_after", "peak_share"):
+            found[name] = session.checks.get(f"{name}-{modality}")
+    found["brain_agreement"] = session.checks.get(f"brain_agreement-{modality}")
+    return found
 
 
-def _overlay_edges(axes: Any, section: NDArray, brain: NDArray[np.bool_]) -> None:
-    """Strong edges of the reference within the brain, as colored pixels."""
+def _signal_and_noise(
+    session: Session, overlay: Overlay, modality: Modality
+) -> tuple[float, float | None]:
+    """Median of the brain, and the noise there, on the grid that the scan was acquired on."""
     from scipy import ndimage
 
-    smooth = ndimage.gaussian_filter(section.astype(np.float64), 1.0)
-    strength = np.hypot(*np.gradient(smooth))
-    region = ndimage.binary_dilation(brain, iterations=2)
-    if not region.any():
-        return
-    threshold = np.percentile(strength[region], EDGE_PERCENTILE)
-    edges = np.zeros((*section.shape, 4))
-    edges[(strength > threshold) & region] = (0.2, 0.9, 1.0, 0.75)
-    axes.imshow(edges, origin="lower", aspect=axes.get_aspect(), interpolation="nearest")
+    scan = session.scans[modality]
+    # The two axes with the smallest voxels first: slices are thick.
+    order = np.argsort(scan.spacing_mm, kind="stable")
+    data = np.transpose(scan.data, order)
+    to_brain = index_map(
+        overlay.grid, Grid.of(scan), np.linalg.inv(session.affines[modality]).astype(np.float64)
+    )
+    # Blocks of 2 x 2 voxels: index of the block -> of the scan's voxel -> of the brain's.
+    to_scan = np.zeros((4, 4))
+    for axis, (source, size) in enumerate(zip(order, (2, 2, 1), strict=True)):
+        to_scan[source, axis] = size
+        to_scan[source, 3] = (size - 1) / 2
+    to_scan[3, 3] = 1
+    matrix = to_brain @ to_scan
+    shape = (data.shape[0] // 2, data.shape[1] // 2, data.shape[2])
+    cover = (overlay.views[modality].cover).astype(np.uint8)
+    region = (
+        ndimage.affine_transform(
+            cover, matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=0, mode="constant"
+        )
+        > 0
+    )
+    even = data[: 2 * shape[0] : 2, : 2 * shape[1] : 2]
+    signal = float(np.median(even[region])) if region.any() else 0.0
+    return signal, measures.noise_sd(data, region)
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Measures that there are, to five digits."""
+    return {name: float(f"{v:.{DIGITS}g}") for name, v in values.items() if v is not None}

@@ -6,10 +6,10 @@ from crossmod.config import PreprocessSettings
 from crossmod.errors import InputError
 from crossmod.hashing import hash_file
 from crossmod.io import Image, describe_header, read_scan, to_ras
-from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations, place
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
 from crossmod.preprocess.foreground import brain_only_mask
+from crossmod.preprocess.raw_look import look_at_raw, remarks
 from crossmod.preprocess.state import Session
 from crossmod.settings import Modality
 
@@ -38,7 +38,8 @@ def read_scans(session: Session, annotations: Annotations) -> None:
             "header": describe_header(image),
         }
         session.notes += [f"{modality} {remark}" for remark in image.remarks]
-        session.notes += quality.remarks(modality, image.data)
+        session.looks[modality] = look_at_raw(image)
+        session.notes += remarks(modality, session.looks[modality])
         session.scans[modality] = _corrected(to_ras(image), modality, settings)
         session.brain_only[modality] = brain_only_mask(to_ras(image))
     if not any(m in session.scans for m in settings.reference):

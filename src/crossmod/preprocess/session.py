@@ -14,9 +14,8 @@ from crossmod.errors import InputError
 from crossmod.files import write_json
 from crossmod.io import Image, same_grid
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
-from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations
-from crossmod.preprocess.appearance import View, judge_names
+from crossmod.preprocess.appearance import Overlay, View, judge_names, lay_over
 from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD as WITHOUT_FIELD
 from crossmod.preprocess.brain_extraction import (
@@ -27,6 +26,8 @@ from crossmod.preprocess.brain_extraction import (
     resolve,
 )
 from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
+from crossmod.preprocess.quality import assess
+from crossmod.preprocess.quality_pictures import Panel, Scene, draw_overview, draw_scan
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
     COARSE_MM,
@@ -85,7 +86,8 @@ def write_failed(paths: PreprocessedPaths, status: Status) -> Status:
 
 def _clean(paths: PreprocessedPaths) -> None:
     """Remove what an earlier run left, so that nothing stale looks current."""
-    for path in (paths.status, paths.figure, *sorted(paths.folder.glob(f"{paths.key}_*"))):
+    figures = sorted(paths.figure.parent.glob(f"{paths.key}_desc-qc*"))
+    for path in (paths.status, *figures, *sorted(paths.folder.glob(f"{paths.key}_*"))):
         path.unlink(missing_ok=True)
 
 
@@ -130,8 +132,8 @@ def preprocess_session(
     mask = resample_mask(brain, grid, to_native)
     views = write_volumes(session, grid, mask)
     write_masks(session, grid, mask)
-    _judge(session, views, mask)
-    _draw(session, views, mask)
+    overlay = _judge(session, views, mask)
+    _write_quality(session, overlay, views, mask)
     return _status(session)
 
 
@@ -245,21 +247,30 @@ def _common_space(session: Session, brain: Image) -> tuple[Grid, Matrix]:
     return grid, to_native
 
 
-def _judge(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+def _judge(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> Overlay:
     """Warn of names that what the scans show contradicts."""
     placed = session.space == TEMPLATE_SPACE
-    found, notes = judge_names(views, mask, session.reference, placed)
+    overlay = lay_over(views, mask, session.reference, placed)
+    found, notes = judge_names(overlay)
     session.appearance = {m: appearance.details() for m, appearance in found.items()}
     session.notes += notes
+    return overlay
 
 
-def _draw(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
+def _write_quality(
+    session: Session, overlay: Overlay, views: dict[Modality, View], mask: NDArray[np.bool_]
+) -> None:
+    """Measures and pictures for the pages of quality control."""
+    paths = session.paths
+    write_json(paths.quality, assess(session, overlay, views))
+    session.outputs["quality"] = paths.quality
     order = sorted(views, key=lambda m: m != session.reference)
-    panels = [quality.Panel(m, views[m].image, mask) for m in order]
-    volume_ml = session.checks["brain_volume_ml"]
-    title = f"{session.paths.key}  space {session.space}  brain {volume_ml:.0f} ml"
-    quality.draw(session.paths.figure, title, panels)
-    session.outputs["figure"] = session.paths.figure
+    scene = Scene([Panel(m, views[m].image) for m in order], mask)
+    draw_overview(paths.figure, scene)
+    session.outputs["figure"] = paths.figure
+    for panel in scene.panels:
+        draw_scan(paths.picture(panel.modality), scene, panel)
+        session.outputs[f"picture-{panel.modality}"] = paths.picture(panel.modality)
 
 
 def _status(session: Session) -> Status:

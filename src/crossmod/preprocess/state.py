@@ -14,6 +14,7 @@ from crossmod.intensity import Normalization
 from crossmod.io import Image
 from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess.annotations import Placed
+from crossmod.preprocess.raw_look import RawLook
 from crossmod.preprocess.transforms import Matrix
 from crossmod.settings import Modality
 
@@ -33,6 +34,7 @@ class Session:
     normalizers: dict[Modality, Normalization] = field(default_factory=dict)
     checks: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    looks: dict[Modality, RawLook] = field(default_factory=dict)
     face_shares: dict[Modality, float | None] = field(default_factory=dict)
     appearance: dict[Modality, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, Path] = field(default_factory=dict)

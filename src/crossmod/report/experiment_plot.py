@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crossmod.report.figures import INK, STYLE, Picture, draw_boxes, svg_picture
+from crossmod.report.figures import INK, STYLE, draw_boxes, svg_picture
+from crossmod.report.picture import Picture
 from crossmod.report.request import Model
 from crossmod.report.tables import Metric
 

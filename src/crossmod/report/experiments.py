@@ -16,8 +16,8 @@ from crossmod.evaluation.experiments import (
 )
 from crossmod.evaluation_settings import ExperimentRow, ExperimentSettings
 from crossmod.report.experiment_plot import Panel, row_plot
-from crossmod.report.figures import Picture
 from crossmod.report.inputs import StudyFiles
+from crossmod.report.picture import Picture
 from crossmod.report.pictures import Strip, strip
 from crossmod.report.tables import Metric, metric_of, p_value
 from crossmod.report.verdicts import SIGNIFICANT, Key, Line, sentences

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossmod.files import read_table
 from crossmod.report.inputs import Task
+from crossmod.report.picture import Picture, data_uri
 from crossmod.report.request import Endpoint, Model, RunFiles
 from crossmod.report.tables import metric_of
 
@@ -42,21 +40,6 @@ STYLE: Any = {
     "grid.color": "#E4E7EB",
     "axes.axisbelow": True,
 }
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image inside the page."""
-
-    uri: str
-    alt: str
-    width: int
-    height: int
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """`data:` address of an image; `kind` is `png`, `jpeg` or `svg+xml`."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def svg_picture(figure: Figure, alt: str) -> Picture:
@@ -290,20 +273,3 @@ def color_bar(limit: float, colors: str) -> Picture:
         bar.outline.set_linewidth(0.4)  # type: ignore[operator]
         bar.set_label("synthetic \u2212 acquired (normalized intensity)", fontsize=8)
         return svg_picture(figure, f"Color bar from {-limit:g} to {limit:g}")
-
-
-def file_picture(path: Path, alt: str, width: int) -> Picture | None:
-    """A small JPEG copy of an image file; None if it cannot be read."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            copy = image.convert("RGB")
-    except OSError:
-        return None
-    height = max(1, round(copy.height * width / copy.width))
-    if copy.width > width:
-        copy = copy.resize((width, height), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    copy.save(stream, format="JPEG", quality=80)
-    return Picture(data_uri(stream.getvalue(), "jpeg"), alt, *copy.size)

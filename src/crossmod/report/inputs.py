@@ -11,6 +11,7 @@ from crossmod.evaluation.summary import subject_values
 from crossmod.files import read_json, read_rows, read_table
 from crossmod.report.request import Endpoint, Model, ReportRequest, RunFiles, models_of
 from crossmod.status import Status, read_batch, read_status
+from crossmod.text import without_folders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,11 +163,7 @@ class StudyFiles:
 
     def tidy(self, text: str) -> str:
         """A reason without the place of the data folder on this machine."""
-        folder = str(self.request.settings.get("data_dir") or "")
-        places = [place for place in (folder, str(Path.cwd())) if place.startswith("/")]
-        for place in places:
-            text = text.replace(f"{place.rstrip('/')}/", "")
-        return text
+        return without_folders(text, self.request.settings.get("data_dir"))
 
 
 def slices_seen(run: RunFiles) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +21,15 @@ from crossmod.report.experiments import experiment_views
 from crossmod.report.explanations import null_sentences, sensitivity_sentences
 from crossmod.report.figures import (
     MOST_LINES,
-    Picture,
     box_plot,
     color_bar,
     curve_plot,
     endpoint_values,
-    file_picture,
 )
 from crossmod.report.headline import key_numbers, summary_sentences
 from crossmod.report.inputs import StudyFiles, Task
 from crossmod.report.paired import paired_plot, pairs_of
+from crossmod.report.picture import Picture, file_picture
 from crossmod.report.pictures import ERROR_COLORS, Gallery, gallery
 from crossmod.report.request import ReportRequest
 from crossmod.report.tables import (
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_THUMBNAILS = 60
-THUMBNAIL_WIDTH, LARGE_WIDTH = 520, 1100
+THUMBNAIL_WIDTH = 520
 # Snakemake shows pages inside its own; Chromium refuses those of more than 2 MB there.
-OVERVIEW, QUALITY = "overview.html", "quality.html"
+OVERVIEW = "overview.html"
 FOLD_ABOVE = 12
 """Longer lists are folded."""
 ANCHORS = 17
@@ -59,7 +59,7 @@ REGION_METRICS = ("psnr", "ssim", "mae")
 
 
 def write_report(request: ReportRequest) -> None:
-    """Write a self-contained page about a study, and one of its quality-control pictures.
+    """Write a self-contained page about a study, and a light one without movable images.
 
     Parameters
     ----------
@@ -98,10 +98,6 @@ def write_report(request: ReportRequest) -> None:
     write_text(request.output, page.render(content))
     light = {**content, "movable": False, "thumbnails": []}
     write_text(request.output.with_name(OVERVIEW), page.render(light))
-    content["thumbnails"] = _thumbnails(study, LARGE_WIDTH)
-    write_text(
-        request.output.with_name(QUALITY), environment.get_template("quality.html").render(content)
-    )
 
 
 def page_content(study: StudyFiles) -> dict[str, Any]:
@@ -125,7 +121,9 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "remarks": records.remarks(study),
         "unscored": [{"what": row["session"], **row} for row in study.unscored],
         "notes": records.notes(study),
-        "thumbnails": _thumbnails(study, THUMBNAIL_WIDTH),
+        "flags": records.flags(study),
+        "quality": _quality_link(request),
+        "thumbnails": _thumbnails(study),
         "thumbnail_limit": MOST_THUMBNAILS,
         "fold_above": FOLD_ABOVE,
         "most_lines": MOST_LINES,
@@ -138,6 +136,13 @@ def page_content(study: StudyFiles) -> dict[str, Any]:
         "hashes": records.hashes(study),
         "settings": records.settings_text(request.settings),
     }
+
+
+def _quality_link(request: ReportRequest) -> str:
+    """Address of the pages of quality control; empty without."""
+    if request.quality is None:
+        return ""
+    return Path(os.path.relpath(request.quality, request.output.parent)).as_posix()
 
 
 def _ends(settings: Mapping[str, Any]) -> str:
@@ -252,14 +257,14 @@ def _published_tables(study: StudyFiles, task: Task) -> list[ScoreTable]:
     return found
 
 
-def _thumbnails(study: StudyFiles, width: int) -> list[tuple[str, Picture]]:
+def _thumbnails(study: StudyFiles) -> list[tuple[str, Picture]]:
     """Small quality-control pictures by session, failed sessions first."""
     ordered = sorted(study.preprocessed.items(), key=lambda item: (item[1][0].ok, item[0]))
     with_figure = [(k, s, f) for k, (s, f) in ordered if "figure" in s.outputs]
     found = []
     for key, status, file in with_figure[:MOST_THUMBNAILS]:
         path = status.path("figure", file)
-        picture = file_picture(path, f"Preprocessing of {key}", width)
+        picture = file_picture(path, f"Preprocessing of {key}", THUMBNAIL_WIDTH)
         if picture is not None:
             found.append((key, picture))
     return found

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossmod.report.figures import COLORS, GRAY, INK, STYLE, Picture, svg_picture
+from crossmod.report.figures import COLORS, GRAY, INK, STYLE, svg_picture
+from crossmod.report.picture import Picture
 from crossmod.report.request import Endpoint
 from crossmod.report.tables import metric_of
 

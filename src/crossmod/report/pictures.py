@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from crossmod.intensity import scored_by, to_scored
 from crossmod.io import read_image, read_section
-from crossmod.report.figures import Picture, data_uri, endpoint_values
+from crossmod.report.figures import endpoint_values
 from crossmod.report.inputs import Made, StudyFiles, Task
+from crossmod.report.picture import Picture, data_uri
 from crossmod.report.tables import metric_of
 from crossmod.report.volumes import Viewer, make_viewer
 from crossmod.status import Status

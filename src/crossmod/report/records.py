@@ -15,6 +15,7 @@ from crossmod import __version__
 from crossmod.hashing import SHORT, hash_code, hash_file, hash_settings
 from crossmod.report.costs import duration, measurements
 from crossmod.report.inputs import ROLE_ORDER, StudyFiles, role_of
+from crossmod.report.quality.sessions import flags_of, read_session
 from crossmod.report.request import ReportRequest
 from crossmod.text import grouped, some
 
@@ -159,6 +160,17 @@ def notes(study: StudyFiles) -> list[dict[str, str]]:
         for note in status.details.get("notes", [])
     )
     return [{"what": some(found, MOST_NAMES), "reason": text} for text, found in keys.items()]
+
+
+def flags(study: StudyFiles) -> list[dict[str, str]]:
+    """Flags of quality control on sessions that passed, one row each."""
+    sessions = [read_session(path) for path in study.request.preprocessed]
+    found = flags_of(sessions)
+    return [
+        {"what": " ".join((session.key, flag.modality)).strip(), "reason": study.tidy(flag.reason)}
+        for session in sorted(sessions, key=lambda s: s.key)
+        for flag in (found[session.key] if session.status.ok else ())
+    ]
 
 
 def run_times(request: ReportRequest) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ class ReportRequest:
     runs : tuple of RunFiles
         In the order in which models are listed.
     output : path
-        The page to write; a light one and one of quality-control pictures are put beside it.
+        The page to write; a light one is put beside it.
     preprocessed : tuple of path
         Status files of preprocessing.
     manifests : tuple of path
@@ -105,6 +105,8 @@ class ReportRequest:
         Subjects whose images are shown, per task.
     description : Description or None
         Methods in words.
+    quality : path or None
+        Page of quality control to link to.
     """
 
     name: str
@@ -121,6 +123,7 @@ class ReportRequest:
     command: str = ""
     examples: int = 4
     description: Description | None = None
+    quality: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from crossmod.intensity import scored_by, to_scored
 from crossmod.io import Image, read_image
-from crossmod.report.figures import data_uri
 from crossmod.report.inputs import Made, Task
+from crossmod.report.picture import data_uri
 from crossmod.status import Status
 
 MARGIN = 3
