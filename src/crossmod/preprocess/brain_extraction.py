@@ -83,9 +83,16 @@ def surface(reference: Reference) -> Image:
 @backend("auto")
 def auto(reference: Reference) -> Image:
     """Provided mask, else the foreground of a brain-only scan, else the surface."""
+    return BACKENDS[chosen_backend(reference, "auto")](reference)
+
+
+def chosen_backend(reference: Reference, name: str) -> str:
+    """What `name` stands for: `auto` takes what suits the scan."""
+    if name != "auto":
+        return name
     if reference.provided is not None:
-        return provided(reference)
-    return nonzero(reference) if reference.foreground is not None else surface(reference)
+        return "provided"
+    return "nonzero" if reference.foreground is not None else "surface"
 
 
 def extract_brain(reference: Reference, name: str) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,7 @@ from crossmod.paths import TEMPLATE_SPACE, PreprocessedPaths
 from crossmod.preprocess import quality
 from crossmod.preprocess.annotations import Annotations
 from crossmod.preprocess.appearance import View, judge_names
-from crossmod.preprocess.atlas import read_template
-from crossmod.preprocess.brain_extraction import Reference, extract_brain
+from crossmod.preprocess.brain_extraction import Reference, chosen_backend, extract_brain
 from crossmod.preprocess.face import FACE_SHARE, face_border, face_share
 from crossmod.preprocess.reading import read_scans
 from crossmod.preprocess.registration import (
@@ -26,10 +25,10 @@ from crossmod.preprocess.registration import (
     normalized_mutual_information,
     register,
 )
-from crossmod.preprocess.resampling import Grid, isotropic_grid, resample_mask, working_copy
-from crossmod.preprocess.state import Session
-from crossmod.preprocess.transforms import Matrix
-from crossmod.preprocess.writing import write_masks, write_volumes
+from crossmod.preprocess.resampling import Grid, resample_mask, working_copy
+from crossmod.preprocess.spaces import CommonSpace, find_common_space
+from crossmod.preprocess.state import FileHash, Session, StoredTransform, TransformKind
+from crossmod.preprocess.writing import write_masks, write_transforms, write_volumes
 from crossmod.settings import Modality
 from crossmod.status import Status, describe_outputs, guarded, write_status
 
@@ -42,16 +41,18 @@ def run(
     annotations: Annotations,
     settings: PreprocessSettings,
     notes: Iterable[str] = (),
+    earlier: Sequence[Path] = (),
 ) -> Status:
     """Preprocess one session and write its status file, also when the input is at fault.
 
-    `notes` tells what was left out before; they come first in the status.
+    `notes` tells what was left out before; they come first in the status. `earlier` as for
+    `preprocess_session`.
     """
     _clean(paths)
     description = dataset_description("crossmod preprocessed scans", "derivative")
     write_json(paths.root / "dataset_description.json", description)
     status = guarded(
-        STAGE, paths.key, lambda: preprocess_session(paths, scans, annotations, settings)
+        STAGE, paths.key, lambda: preprocess_session(paths, scans, annotations, settings, earlier)
     )
     if not status.ok:
         return write_failed(paths, status)
@@ -78,6 +79,7 @@ def preprocess_session(
     scans: dict[Modality, Path],
     annotations: Annotations,
     settings: PreprocessSettings,
+    earlier: Sequence[Path] = (),
 ) -> Status:
     """Align, correct, extract and resample the scans of one session.
 
@@ -91,6 +93,8 @@ def preprocess_session(
         Brain masks and lesion labels drawn on the raw scans.
     settings : PreprocessSettings
         What to do.
+    earlier : sequence of path
+        Status files of the participant's earlier sessions, in their order (space `subject`).
 
     Returns
     -------
@@ -109,28 +113,29 @@ def preprocess_session(
     session.checks["brain_volume_ml"] = round(volume_ml, 3)
     _align(session, brain)
     _look_for_faces(session, brain)
-    grid, to_native = _common_space(session, brain)
-    mask = resample_mask(brain, grid, to_native)
-    views = write_volumes(session, grid, mask)
-    write_masks(session, grid, mask)
+    space = find_common_space(session, brain, earlier)
+    session.transforms = {m: space.to_reference.then(a) for m, a in session.affines.items()}
+    mask = resample_mask(brain, space.grid, space.to_reference)
+    views = write_volumes(session, space.grid, mask)
+    write_masks(session, space.grid, mask)
+    write_transforms(session, (*space.steps, *space.others))
     _judge(session, views, mask)
     _draw(session, views, mask)
-    return _status(session)
+    return _status(session, space)
 
 
 def _find_brain(session: Session) -> Image:
     """Brain mask of the reference scan, in its world coordinates."""
     reference = session.reference
     provided = [mask for owner, mask in session.placed.brain_masks if owner == reference]
-    return extract_brain(
-        Reference(
-            session.scans[reference],
-            session.files[reference],
-            session.brain_only[reference],
-            provided[0] if provided else None,
-        ),
-        session.settings.brain_extraction,
+    seen = Reference(
+        session.scans[reference],
+        session.files[reference],
+        session.brain_only[reference],
+        provided[0] if provided else None,
     )
+    session.brain_from = chosen_backend(seen, session.settings.brain_extraction)
+    return extract_brain(seen, session.settings.brain_extraction)
 
 
 def _align(session: Session, brain: Image) -> None:
@@ -147,10 +152,23 @@ def _align(session: Session, brain: Image) -> None:
         trusted = wanted == "none" or (wanted == "auto" and same_grid(moving, fixed))
         found = np.eye(4) if trusted else register(fixed, moving, brain)
         session.affines[modality] = found
+        session.steps[modality] = _within(session, modality, trusted)
         copy = working_copy(moving, COARSE_MM)
         for when, transform in (("before", np.eye(4)), ("after", found)):
             value = normalized_mutual_information(coarse, copy, transform, region)
             session.checks[f"nmi_{when}-{modality}"] = round(value, 6)
+
+
+def _within(session: Session, modality: Modality, trusted: bool) -> StoredTransform:
+    """The transform between a scan and the reference, to be stored."""
+    reference, matrix = session.reference, session.affines[modality]
+    name = f"xfm-{modality}"
+    if trusted:
+        return StoredTransform(name, modality, reference, "identity", matrix)
+    raw = (session.raw[m] for m in (reference, modality))
+    files = tuple(FileHash(scan["name"], scan["sha256"]) for scan in raw)
+    kind: TransformKind = "identity" if np.array_equal(matrix, np.eye(4)) else "rigid"
+    return StoredTransform(name, modality, reference, kind, matrix, files)
 
 
 def _look_for_faces(session: Session, brain: Image) -> None:
@@ -164,31 +182,6 @@ def _look_for_faces(session: Session, brain: Image) -> None:
     if faces:
         who = f"{', '.join(faces)} {'shows' if len(faces) == 1 else 'show'} the face"
         session.notes.append(f"{who}; deface before you pass scans on (dataset.deface)")
-
-
-def _common_space(session: Session, brain: Image) -> tuple[Grid, Matrix]:
-    """Grid to resample onto, and its world -> world of the reference.
-
-    In template space the affine transform is composed with those already found.
-    """
-    reference = session.scans[session.reference]
-    spacing_mm = session.settings.spacing_mm
-    if session.settings.space == "native":
-        grid = Grid.of(reference)
-        return (grid if spacing_mm is None else isotropic_grid(grid, spacing_mm)), np.eye(4)
-    template = read_template()
-    template_brain = template.with_data(template.data > 0)
-    inside = resample_mask(brain, Grid.of(reference), np.eye(4))
-    cut_out = reference.with_data(np.where(inside, reference.data, 0).astype(np.float32))
-    to_native = register(template, cut_out, template_brain, "Affine")
-    session.affines = {m: matrix @ to_native for m, matrix in session.affines.items()}
-    grid = Grid.of(template)
-    grid = grid if spacing_mm is None else isotropic_grid(grid, spacing_mm)
-    mask = resample_mask(brain, grid, to_native)
-    expected = resample_mask(template_brain, grid, np.eye(4))
-    overlap = 2 * (mask & expected).sum() / (mask.sum() + expected.sum())
-    session.checks["dice_template"] = round(float(overlap), 6)
-    return grid, to_native
 
 
 def _judge(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]) -> None:
@@ -208,13 +201,20 @@ def _draw(session: Session, views: dict[Modality, View], mask: NDArray[np.bool_]
     session.outputs["figure"] = session.paths.figure
 
 
-def _status(session: Session) -> Status:
+def _status(session: Session, space: CommonSpace) -> Status:
+    steps = [step.name for step in space.steps]
+    within = {m: [f"xfm-{m}"] if m in session.steps else [] for m in session.affines}
     details = {
+        "settings": session.settings.model_dump(mode="json"),
         "space": session.space,
         "reference": session.reference,
         "normalizers": {m: {"low": n.low, "high": n.high} for m, n in session.normalizers.items()},
-        "affines": {m: matrix.tolist() for m, matrix in session.affines.items()},
+        "affines": {m: session.transforms[m].linear.tolist() for m in session.affines},
+        "transforms": {m: [*steps, *own] for m, own in within.items()},
+        **({"base": session.base} if session.base else {}),
         "raw": session.raw,
+        "bias_corrected": [m for m in session.corrected if m in session.affines],
+        "brain_from": session.brain_from,
         "brain_volume_ml": session.checks["brain_volume_ml"],
         "checks": session.checks,
         "appearance": session.appearance,
