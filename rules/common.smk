@@ -103,6 +103,22 @@ def raw_options(wildcards):
     return " ".join(options)
 
 
+def earlier_sessions(wildcards):
+    """Statuses of the participant's earlier sessions, where they decide the common space."""
+    if STUDY.preprocess.space != "subject":
+        return []
+    return [
+        PLAN.paths.preprocessed(key).status
+        for key in PLAN.earlier_sessions(wildcards.session)
+    ]
+
+
+def earlier_option(wildcards):
+    """The same as an option of `crossmod preprocess`."""
+    files = earlier_sessions(wildcards)
+    return f"--earlier {' '.join(quote(str(file)) for file in files)}" if files else ""
+
+
 def report_is_new():
     """Whether this run wrote the report."""
     return PLAN.paths.report.is_file() and PLAN.paths.report.stat().st_mtime >= STARTED

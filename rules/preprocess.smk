@@ -2,6 +2,7 @@ rule preprocess:
     """Align, correct and brain-extract the scans of one session."""
     input:
         raw=raw_files,
+        earlier=earlier_sessions,
         code=code("preprocess"),
         env="envs/imaging.yaml",
     output:
@@ -17,10 +18,12 @@ rule preprocess:
         mem_mb=3000,
     params:
         scans=raw_options,
+        earlier=earlier_option,
         settings=SETTINGS["preprocess"],
         folder=PLAN.paths.preprocessed_root,
     shell:
         "python -m crossmod preprocess --session {wildcards.session} {params.scans}"
+        " {params.earlier}"
         " --settings {params.settings:q} --output-dir {params.folder:q} > {log} 2>&1"
 
 

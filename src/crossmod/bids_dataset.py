@@ -27,8 +27,9 @@ _PET_TIMES = ("ScanStart", "InjectionStart", "ImageDecayCorrectionTime")
 
 
 def sidecar_path(image: Path) -> Path:
-    """`x.json` of `x.nii.gz` or `x.nii`."""
-    return image.with_name(image.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    """`x.json` of `x.nii.gz` or `x.nii`; of a transform, `x.txt`."""
+    stem = image.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".txt")
+    return image.with_name(f"{stem}.json")
 
 
 def dataset_description(

@@ -116,10 +116,14 @@ class PreprocessSettings(Section):
     """Modalities to process; others are left alone."""
     reference: tuple[Modality, ...] = MODALITIES
     """Order of preference for the modality that the others are registered to."""
-    space: Literal["native", "template"] = "native"
-    """Common space: the reference scan's own, or the ICBM 2009a template (affine)."""
+    space: Literal["native", "template", "subject"] = "native"
+    """Common space of a session: the reference scan's own; the ICBM 2009a template; or that of the
+    participant's first usable session, to which the later ones are registered rigidly."""
+    template_registration: Literal["rigid", "affine", "deformable"] = _added("affine")
+    """Registration of the reference to the template (space `template`); `rigid` keeps sizes."""
     spacing_mm: float | None = Field(1.0, gt=0.3, le=8)
-    """Isotropic voxel size of the common grid; null keeps the reference scan's grid."""
+    """Isotropic voxel size of the common grid; null keeps the grid of the reference scan, of the
+    template (1 mm) or of the first session."""
     bias_field: Literal["n4", "none"] = "n4"
     """Bias-field correction."""
     registration: Literal["rigid", "auto", "none"] = "rigid"
@@ -152,6 +156,12 @@ class PreprocessSettings(Section):
         default = type(self).model_fields["percentiles"].default
         if self.intensity != "percentiles" and self.percentiles != default:
             raise ValueError("the key 'percentiles' belongs to intensity 'percentiles' alone")
+        return self
+
+    @model_validator(mode="after")
+    def _template_is_used(self) -> PreprocessSettings:
+        if self.template_registration != "affine" and self.space != "template":
+            raise ValueError("the key 'template_registration' belongs to space 'template' alone")
         return self
 
     @property

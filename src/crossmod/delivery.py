@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.spatial import Matrix, Transform, as_transform, sample
+
 IN_BRAIN = 0.5
 ALIGNED_VOXELS = 1e-3
 
@@ -12,7 +14,7 @@ ALIGNED_VOXELS = 1e-3
 def resample_brain(
     volume: NDArray[np.float32],
     brain: NDArray[np.bool_],
-    to_volume: NDArray[np.floating],
+    to_volume: Matrix | Transform,
     shape: tuple[int, ...],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Sample a volume inside the brain only.
@@ -23,7 +25,7 @@ def resample_brain(
         Values, 0 outside `brain`.
     brain : array of bool, shape (X, Y, Z)
         Brain mask.
-    to_volume : array, shape (4, 4)
+    to_volume : Transform, or array of shape (4, 4)
         Voxel index of the wanted grid to voxel index of `volume`.
     shape : tuple of int
         Shape of the wanted grid.
@@ -43,15 +45,16 @@ def resample_brain(
     of r samples there: what a scanner measures in a thick slice. Only the box that holds the brain
     is computed.
     """
-    box = _box(np.linalg.inv(to_volume), brain, shape)
+    mapping = as_transform(to_volume)
+    box = _box(mapping.inverse(), brain, shape)
     extent = np.array([part.stop - part.start for part in box])
     start = np.array([part.start for part in box])
-    ratio = np.maximum(np.rint(np.linalg.norm(to_volume[:3, :3], axis=0)), 1).astype(int)
+    ratio = np.maximum(np.rint(np.linalg.norm(mapping.linear[:3, :3], axis=0)), 1).astype(int)
     # Sample k of a voxel lies at its own index plus (k + 0.5) / ratio - 0.5.
-    matrix = to_volume[:3, :3] / ratio
-    offset = to_volume[:3, :3] @ (start + 0.5 / ratio - 0.5) + to_volume[:3, 3]
+    samples = np.diag([*(1 / ratio), 1.0])
+    samples[:3, 3] = start + 0.5 / ratio - 0.5
     weight, mixed = (
-        _means(_sample(data, matrix, offset, extent * ratio), ratio)
+        _means(_sample(data, mapping.following(samples), extent * ratio), ratio)
         for data in (brain.astype(np.float32), volume)
     )
     values, inside = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=bool)
@@ -61,25 +64,18 @@ def resample_brain(
 
 
 def _sample(
-    volume: NDArray[np.float32],
-    matrix: NDArray[np.floating],
-    offset: NDArray[np.floating],
-    shape: NDArray[np.integer],
+    volume: NDArray[np.float32], mapping: Transform, shape: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Linear interpolation at `matrix @ index + offset`, zeros around the volume."""
+    """Linear interpolation where a mapping takes voxel indices, zeros around the volume."""
+    matrix, offset = mapping.linear[:3, :3], mapping.linear[:3, 3]
     axes = np.abs(matrix).argmax(axis=1)
     scales = matrix[range(3), axes]
     aligned = np.zeros((3, 3))
     aligned[range(3), axes] = scales
     aside = np.abs(matrix - aligned) @ shape
-    if sorted(axes) != [0, 1, 2] or aside.max() > ALIGNED_VOXELS:
-        from scipy.ndimage import affine_transform
-
+    if mapping.warp or sorted(axes) != [0, 1, 2] or aside.max() > ALIGNED_VOXELS:
         size = tuple(int(n) for n in shape)
-        sampled: NDArray[np.float32] = affine_transform(
-            volume, matrix, offset, output_shape=size, order=1, mode="grid-constant"
-        )
-        return sampled
+        return sample(volume, mapping, size, order=1, mode="grid-constant")
     # Grids along the same axes, the usual case, are sampled axis by axis: ten times as fast.
     for axis in range(3):
         places = scales[axis] * np.arange(shape[axes[axis]]) + offset[axis]
@@ -111,19 +107,31 @@ def _means(fine: NDArray[np.float32], ratio: NDArray[np.integer]) -> NDArray[np.
     return fine
 
 
-def _box(
-    to_grid: NDArray[np.floating], mask: NDArray[np.bool_], shape: tuple[int, ...]
-) -> tuple[slice, ...]:
-    """Box of a grid that holds a mask, given the mask's voxel to the grid's voxel (4, 4)."""
+def _box(to_grid: Transform, mask: NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Box of a grid that holds a mask, given the mask's voxel to the grid's voxel."""
+    placed = to_grid.apply(_corners(mask) if to_grid.warp is None else _rim(mask))
+    lows, highs = placed.min(axis=0), placed.max(axis=0)
+    box = []
+    for low, high, length in zip(lows, highs, shape, strict=True):
+        first = min(max(int(np.floor(low)), 0), length)
+        box.append(slice(first, max(min(int(np.ceil(high)) + 1, length), first)))
+    return tuple(box)
+
+
+def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Corners (8, 3) of the box that lies one voxel around a mask."""
     ends = []
     for axis in range(3):
         others = tuple({0, 1, 2} - {axis})
         filled = np.flatnonzero(mask.any(axis=others))
-        ends.append((filled[0] - 1, filled[-1] + 1))
-    corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1)
-    placed = to_grid[:3, :3] @ corners + to_grid[:3, 3:]
-    box = []
-    for low, high, length in zip(placed.min(axis=1), placed.max(axis=1), shape, strict=True):
-        first = min(max(int(np.floor(low)), 0), length)
-        box.append(slice(first, max(min(int(np.ceil(high)) + 1, length), first)))
-    return tuple(box)
+        ends.append((filled[0] - 1.0, filled[-1] + 1.0))
+    return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T
+
+
+def _rim(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Voxels (N, 3) that touch a mask from outside."""
+    from scipy.ndimage import binary_dilation
+
+    padded = np.pad(mask, 1)
+    around = binary_dilation(padded, np.ones((3, 3, 3))) & ~padded
+    return np.argwhere(around).astype(np.float64) - 1

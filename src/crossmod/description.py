@@ -172,9 +172,19 @@ def _grid(plan: Plan) -> str:
     settings = plan.study.preprocess
     voxels = f"voxels of {settings.spacing_mm:g} mm" if settings.spacing_mm else ""
     if settings.space == "template":
+        how = {
+            "rigid": "rigidly",
+            "affine": "by an affine transform",
+            "deformable": "by an affine and a symmetric diffeomorphic transform [@syn]",
+        }[settings.template_registration]
         return (
             f"{voxels or 'the voxels'} of the ICBM 152 nonlinear symmetric 2009a template "
-            "[@atlas], to which the reference scan was registered by an affine transform [@ants]"
+            f"[@atlas], to which the reference scan was registered {how} [@ants]"
+        )
+    if settings.space == "subject":
+        return (
+            f"{voxels or 'the voxels'} in the space of the reference scan of the participant's "
+            "first usable session, to which the others were registered rigidly [@ants]"
         )
     return f"{voxels} in the space of the reference scan" if voxels else "the reference scan's grid"
 

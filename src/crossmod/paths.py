@@ -22,6 +22,10 @@ DERIVATIVES = Path("derivatives")
 RESULTS = Path("results")
 STATE = Path(".snakemake")  # of the working folder: no result, private to who works there
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
+AFFINE_TEMPLATE_SPACE = f"{TEMPLATE_SPACE}Affine"
+"""Where an affine transform to the template leads, if a deformation follows."""
+SUBJECT_SPACE = "individual"
+"""Space of a participant's first usable session; the word is that of BIDS."""
 
 # modality -> (BIDS suffix, entities that go before it, BIDS folder)
 BIDS_NAMES: dict[Modality, tuple[str, str, str]] = {
@@ -166,6 +170,10 @@ class PreprocessedPaths:
     def transform(self, source: str, target: str) -> Path:
         """ITK transform file (maps points of `target` to `source`, LPS, as ITK does)."""
         return self.folder / f"{self.key}_from-{source}_to-{target}_mode-image_xfm.txt"
+
+    def warp(self, source: str, target: str) -> Path:
+        """Displacement field, the same way round, in LPS as ITK has it."""
+        return self.transform(source, target).with_suffix(".nii.gz")
 
     @property
     def quality(self) -> Path:

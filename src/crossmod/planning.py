@@ -172,6 +172,11 @@ class Plan:
         wanted = set(self.study.preprocess.modalities)
         return tuple(key for key, s in self.sessions.items() if wanted & set(s.available))
 
+    def earlier_sessions(self, key: str) -> tuple[str, ...]:
+        """Sessions of the same participant that are preprocessed and come before by name."""
+        mine = (k for k in self._keys_of[self.sessions[key].participant] if k < key)
+        return tuple(k for k in mine if k in self.used_sessions)
+
     @cached_property
     def ingested_sessions(self) -> tuple[str, ...]:
         """Keys of the sessions that are converted to BIDS; none where scans are used in place."""

@@ -37,6 +37,9 @@ REFERENCES = {
     "13(4):600-612, 2004.",
     "surface": "Smith SM. Fast robust automated brain extraction. Human Brain Mapping "
     "17(3):143-155, 2002.",
+    "syn": "Avants BB, Epstein CL, Grossman M, Gee JC. Symmetric diffeomorphic image registration "
+    "with cross-correlation: evaluating automated labeling of elderly and neurodegenerative "
+    "brain. Medical Image Analysis 12(1):26-41, 2008.",
     "torch": "Paszke A, Gross S, Massa F, et al. PyTorch: an imperative style, "
     "high-performance deep learning library. NeurIPS, 2019.",
     "unet": "Ronneberger O, Fischer P, Brox T. U-Net: convolutional networks for "

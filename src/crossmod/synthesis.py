@@ -23,7 +23,9 @@ from crossmod.planes import to_volume
 from crossmod.provenance import cohort_scale, describe_synthetic, sidecar
 from crossmod.settings import Modality
 from crossmod.slices import covered_brain, normalize
+from crossmod.spatial import inverted
 from crossmod.status import Status, describe_outputs, guarded, read_status, write_batch
+from crossmod.stored_transforms import to_raw
 
 if TYPE_CHECKING:
     from crossmod.training.checkpoint import LoadedModel
@@ -246,7 +248,7 @@ def deliver(
     volume : array, shape (X, Y, Z)
         Values in [0, 1] on the common grid, 0 outside the brain.
     session : PreparedSession
-        Tells the grids and the affine between them.
+        Tells the grids and the transform between them.
     scale : (float, float)
         Intensities that 0 and 1 stand for.
     header : nibabel.Nifti1Header, optional
@@ -261,10 +263,10 @@ def deliver(
     details, reference = session.status.details, session.reference
     raw = details["raw"][reference]
     raw_affine = np.array(raw["affine"], dtype=np.float64)
-    to_raw = np.array(details["affines"][reference], dtype=np.float64)
-    to_common = np.linalg.inv(to_raw @ session.brain.affine) @ raw_affine
+    to_common = to_raw(session.status, session.status_file, reference).inverse()
+    to_voxel = to_common.following(raw_affine).then(inverted(session.brain.affine))
     shape = tuple(raw["shape"][:3])
-    values, inside = resample_brain(volume, session.brain.data, to_common, shape)
+    values, inside = resample_brain(volume, session.brain.data, to_voxel, shape)
     data = np.where(inside, Normalizer(*scale).invert(np.clip(values, 0, 1)), np.float32(0))
     if header is None:
         header = header_from(raw["header"])

@@ -54,6 +54,12 @@ SAYINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"preprocess": {"bias_field": "n4"}}, "Preprocessing", "corrected with N4"),
     ({"preprocess": {"registration": "rigid"}}, "Preprocessing", "were registered rigidly"),
     ({"preprocess": {"space": "template"}}, "Preprocessing", "affine transform"),
+    (
+        {"preprocess": {"space": "template", "template_registration": "deformable"}},
+        "Preprocessing",
+        "symmetric diffeomorphic transform",
+    ),
+    ({"preprocess": {"space": "subject"}}, "Preprocessing", "first usable session"),
     ({"preprocess": {"brain_extraction": "surface"}}, "Preprocessing", "brain was extracted from"),
     ({"preprocess": {"interpolation": "bspline"}}, "Preprocessing", "B-spline"),
     ({"preprocess": {"percentiles": [1, 99]}}, "Preprocessing", "percentiles 1 and 99"),

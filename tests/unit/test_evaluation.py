@@ -18,6 +18,7 @@ from crossmod.evaluation.truth import load_delivered, load_truth, near_mask
 from crossmod.files import read_rows
 from crossmod.io import Image, write_image
 from crossmod.slices import make_store
+from crossmod.spatial import Transform
 from crossmod.status import (
     Status,
     describe_outputs,
@@ -292,11 +293,11 @@ def test_the_delivered_file_is_found_through_the_affine(tmp_path):
     back = np.linalg.inv(GRID) @ np.linalg.inv(to_raw) @ raw
     delivered = affine_transform(smooth, back, output_shape=(76, 80, 60), order=3, mode="nearest")
     write_image(tmp_path / "d.nii.gz", Image(delivered.astype("f4"), raw))
-    found = load_delivered(truth, tmp_path / "d.nii.gz", to_raw)
+    found = load_delivered(truth, tmp_path / "d.nii.gz", Transform(to_raw))
     expected = np.where(BRAIN, (smooth - LOW) / (HIGH - LOW), 0)[truth.box]
     error = np.abs(found - expected).max()
     assert error < 0.01
-    wrong = load_delivered(truth, tmp_path / "d.nii.gz", np.eye(4))
+    wrong = load_delivered(truth, tmp_path / "d.nii.gz", Transform(np.eye(4)))
     assert np.abs(wrong - expected).max() > 10 * error
 
 

@@ -52,6 +52,7 @@ def all_outputs(paths: StudyPaths) -> list[Path]:
         preprocessed.field_of_view("FLAIR", "T1w"),
         preprocessed.lesion_mask("T1w"),
         preprocessed.transform("FLAIR", "T1w"),
+        preprocessed.warp("MNI152NLin2009aSymAffine", "MNI152NLin2009aSym"),
         preprocessed.figure,
         preprocessed.picture("FLAIR"),
         preprocessed.quality,
@@ -91,7 +92,7 @@ def pattern(line: str) -> str:
 def test_the_reference_page_lists_every_output_and_no_other(paths: StudyPaths) -> None:
     lines = re.findall(r"^\| `(.+?)` \|", PAGE.read_text(), flags=re.MULTILINE)
     outputs = [path.as_posix() for path in all_outputs(paths)]
-    assert len(lines) == len(outputs) == 44
+    assert len(lines) == len(outputs) == 45
     for output in outputs:
         assert any(re.fullmatch(pattern(line), output) for line in lines), output
     for line in lines:

@@ -137,3 +137,12 @@ def test_a_split_file_is_used_as_it_is(bids, study_of, tmp_path) -> None:
     bids(many(3))
     with pytest.raises(ConfigError, match="says nothing of sub-02"):
         make_plan(study_of(root, split={"file": "mine.tsv"}))
+
+
+def test_sessions_wait_for_earlier_ones_of_the_same_subject_alone(bids, study_of) -> None:
+    sessions = {f"sub-{i:02d}_ses-{j}": THREE for i in range(6) for j in (1, 2, 3)}
+    sessions["sub-03_ses-2"] = []
+    plan = make_plan(study_of(bids(sessions)))
+    assert plan.earlier_sessions("sub-02_ses-3") == ("sub-02_ses-1", "sub-02_ses-2")
+    assert plan.earlier_sessions("sub-02_ses-1") == ()
+    assert plan.earlier_sessions("sub-03_ses-3") == ("sub-03_ses-1",)

@@ -92,6 +92,14 @@ def _add_preprocess(commands: Commands) -> None:
             option, type=Path, action="append", default=[], metavar="FILE", help=text
         )
     parser.add_argument(
+        "--earlier",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="STATUS",
+        help="status files of the participant's earlier sessions (space subject)",
+    )
+    parser.add_argument(
         "--settings", type=parse_json, default={}, metavar="JSON", help="preprocess settings"
     )
     parser.add_argument(
@@ -200,9 +208,9 @@ def _preprocess(arguments: Arguments) -> None:
             raise InputError(path, "does not exist", "check the path")
     with stage(f"{arguments.session}: {', '.join(scans) or arguments.ingested}", paths.status):
         if arguments.ingested:
-            status = run_ingested(paths, arguments.ingested, settings)
+            status = run_ingested(paths, arguments.ingested, settings, arguments.earlier)
         else:
-            status = run(paths, scans, annotations, settings)
+            status = run(paths, scans, annotations, settings, earlier=arguments.earlier)
         for note in status.details.get("notes", ()):
             log.warning("%s: %s", arguments.session, note)
 

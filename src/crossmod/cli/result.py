@@ -18,6 +18,23 @@ def add_commands(commands: Commands) -> None:
         ("headline", _headline, "print the headline table of a finished study"),
     ):
         add_study(commands.add(name, run, text), needed=name != "headline")
+    _add_trace(commands)
+
+
+def _add_trace(commands: Commands) -> None:
+    text = "print how a file, or a voxel of it, came to be"
+    details = "example: crossmod trace sub-01_desc-synthetic_FLAIR.nii.gz --voxel 90 110 60"
+    parser = commands.add("trace", _trace, text, details)
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="volume, mask, transform, slices or checkpoint"
+    )
+    parser.add_argument(
+        "--voxel",
+        type=int,
+        nargs=3,
+        metavar=("I", "J", "K"),
+        help="voxel of the volume, counted from 0; tells its place in the raw scans",
+    )
 
 
 def _add_evaluate(commands: Commands) -> None:
@@ -85,6 +102,12 @@ def _report(arguments: Arguments) -> None:
     study = study_of(arguments)
     with stage(f"report of {study.study}", StudyPaths(study).report):
         report_study(study)
+
+
+def _trace(arguments: Arguments) -> None:
+    from crossmod.tracing import trace
+
+    print(trace(arguments.file, arguments.voxel))
 
 
 def _headline(arguments: Arguments) -> None:

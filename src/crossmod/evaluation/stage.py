@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossmod.data.store import Store
 from crossmod.errors import InputError
 from crossmod.evaluation.protocol import (
@@ -27,7 +25,9 @@ from crossmod.evaluation.truth import (
 )
 from crossmod.files import write_rows
 from crossmod.paths import split_key
+from crossmod.spatial import Transform
 from crossmod.status import Status, guarded, read_batch, read_status, write_batch
+from crossmod.stored_transforms import to_raw
 
 STAGE = "evaluate"
 COLUMNS = (
@@ -149,13 +149,14 @@ def _score_session(
         return Status(STAGE, session, details={"scored": False, "reason": f"no acquired {target}"})
     usable = store if store is not None and store.has(request.sources) else None
     truth = load_truth(status, preprocessed_file, target, tuple(request.sources), usable)
-    for variant, score in _scores(request, truth, synthetic, status):
+    transform = to_raw(status, preprocessed_file, status.details["reference"])
+    for variant, score in _scores(request, truth, synthetic, transform):
         rows.append(_row(request, session, variant, score))
     return Status(STAGE, session, details={"scored": True})
 
 
 def _scores(
-    request: EvaluateRequest, truth: Truth, synthetic: Status, status: Status
+    request: EvaluateRequest, truth: Truth, synthetic: Status, transform: Transform
 ) -> list[tuple[str, Score]]:
     """Scores of one session under all protocols, with the name of the variant."""
     volumes: dict[str, Volume] = {}
@@ -166,8 +167,7 @@ def _scores(
             if kind == "normalized":
                 volumes[kind] = load_normalized(truth, path)
             else:
-                affine = status.details["affines"][status.details["reference"]]
-                volumes[kind] = load_delivered(truth, path, np.array(affine, dtype=np.float64))
+                volumes[kind] = load_delivered(truth, path, transform)
         return volumes[kind]
 
     rows: list[tuple[str, Score]] = []

@@ -17,6 +17,7 @@ from crossmod.evaluation import image_quality as quality
 from crossmod.intensity import Normalizer, scored_by, to_scored
 from crossmod.io import Image, read_image, read_on_grid
 from crossmod.slices import covered_brain
+from crossmod.spatial import Transform, inverted, sample
 from crossmod.status import Status
 
 LEAST_VOXELS = 30
@@ -193,7 +194,7 @@ def load_normalized(truth: Truth, path: Path) -> Volume:
     return np.where(truth.brain, to_scored(values, truth.normalization), 0)
 
 
-def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Volume:
+def load_delivered(truth: Truth, path: Path, to_raw: Transform) -> Volume:
     """Delivered file, resampled onto the common grid and mapped to [0, 1] as the truth.
 
     Parameters
@@ -202,26 +203,19 @@ def load_delivered(truth: Truth, path: Path, to_raw: NDArray[np.float64]) -> Vol
         Acquired target.
     path : path
         File on the grid of the reference scan, in the scale of the training cohort.
-    to_raw : array, shape (4, 4)
+    to_raw : Transform
         RAS+ world in mm of the common grid to RAS+ world in mm of the reference scan.
 
     Notes
     -----
     Linear interpolation; outside the file's grid lies 0, its background.
     """
-    from scipy.ndimage import affine_transform
-
     delivered = read_image(path)
-    to_voxel = np.linalg.inv(delivered.affine) @ to_raw @ truth.grid.affine
-    start = np.array([part.start for part in truth.box])
-    values = affine_transform(
-        delivered.data,
-        to_voxel[:3, :3],
-        offset=to_voxel[:3, :3] @ start + to_voxel[:3, 3],
-        output_shape=truth.volume.shape,
-        output=np.float64,
-        order=1,
-        mode="grid-constant",
+    start = truth.grid.affine.copy()
+    start[:3, 3] += start[:3, :3] @ [part.start for part in truth.box]
+    to_voxel = to_raw.following(start).then(inverted(delivered.affine))
+    values = sample(
+        delivered.data.astype(np.float64), to_voxel, truth.volume.shape, 1, "grid-constant"
     )
     scaled = Normalizer(truth.low, truth.high).apply(values).astype(np.float64)
     return np.where(truth.brain, scaled, 0)

@@ -52,10 +52,14 @@ def read_template(kind: str = "t1") -> Image:
     kind : {"t1", "gm", "wm"}
         T1w average, or probability of gray or white matter (255 is 1).
     """
+    return to_ras(read_image(template_file(kind)))
+
+
+def template_file(kind: str = "t1") -> Path:
+    """File that `read_template` reads."""
     import nilearn
 
-    folder = Path(nilearn.__file__).parent / "datasets" / "data"
-    return to_ras(read_image(folder / FILE.format(kind)))
+    return Path(nilearn.__file__).parent / "datasets" / "data" / FILE.format(kind)
 
 
 def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -> TissuePriors:

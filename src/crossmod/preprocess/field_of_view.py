@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from crossmod.io import Image
 from crossmod.preprocess.foreground import background_value
 from crossmod.preprocess.resampling import Grid, covered, resample
+from crossmod.spatial import Transform
 
 LEAST_HOLE = 0.01
 
@@ -16,7 +17,7 @@ def field_of_view(
     scan: Image,
     brain_only: bool,
     grid: Grid,
-    transform: NDArray[np.float64],
+    transform: Transform,
     mask: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
     """Voxels of the brain that a scan covers.
@@ -30,7 +31,7 @@ def field_of_view(
         hold at least 1 % of the brain then count as not covered: the scan was cut there.
     grid : Grid
         Common grid.
-    transform : array, shape (4, 4)
+    transform : Transform
         World of `grid` to world of `scan`, RAS mm.
     mask : array of bool, shape of `grid`
         Brain mask.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossmod.config import PreprocessSettings
@@ -13,7 +14,10 @@ from crossmod.status import Status, read_status
 
 
 def run_ingested(
-    paths: PreprocessedPaths, status_file: Path, settings: PreprocessSettings
+    paths: PreprocessedPaths,
+    status_file: Path,
+    settings: PreprocessSettings,
+    earlier: Sequence[Path] = (),
 ) -> Status:
     """Preprocess what `crossmod ingest` wrote of a session.
 
@@ -28,6 +32,8 @@ def run_ingested(
         Status file of the ingest stage.
     settings : PreprocessSettings
         What to do.
+    earlier : sequence of path
+        As for `preprocess_session`.
 
     Raises
     ------
@@ -45,4 +51,4 @@ def run_ingested(
     left_out = ingested.details["left_out"]
     notes = [f"{name} left out: {reason}" for name, reason in left_out.items()]
     notes += ingested.details["notes"]
-    return run(paths, scans, Annotations(brain, lesion), settings, notes)
+    return run(paths, scans, Annotations(brain, lesion), settings, notes, earlier)

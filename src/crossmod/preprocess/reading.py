@@ -40,8 +40,11 @@ def read_scans(session: Session, annotations: Annotations) -> None:
         session.notes += [f"{modality} {remark}" for remark in image.remarks]
         session.looks[modality] = look_at_raw(image)
         session.notes += remarks(modality, session.looks[modality])
-        session.scans[modality] = _corrected(to_ras(image), modality, settings)
-        session.brain_only[modality] = brain_only_mask(to_ras(image))
+        upright = to_ras(image)
+        session.scans[modality] = _corrected(upright, modality, settings)
+        if session.scans[modality] is not upright:
+            session.corrected.append(modality)
+        session.brain_only[modality] = brain_only_mask(upright)
     if not any(m in session.scans for m in settings.reference):
         if faults:
             raise faults[0]

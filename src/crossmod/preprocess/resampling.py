@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import Image
-from crossmod.preprocess.transforms import Matrix
+from crossmod.spatial import Matrix, Transform, as_transform, inverted, mapped_slabs, sample
 
 SPLINE_ORDERS = {"nearest": 0, "linear": 1, "bspline": 3}
 EXACT = 1e-6
@@ -87,7 +87,9 @@ def index_map(source: Grid, target: Grid, transform: Matrix) -> Matrix:
     return rounded if np.allclose(matrix, rounded, atol=EXACT) else matrix
 
 
-def resample(image: Image, target: Grid, transform: Matrix, method: str = "linear") -> Image:
+def resample(
+    image: Image, target: Grid, transform: Matrix | Transform, method: str = "linear"
+) -> Image:
     """Resample once, without aliasing; values beyond the field of view repeat its edge.
 
     Parameters
@@ -96,7 +98,7 @@ def resample(image: Image, target: Grid, transform: Matrix, method: str = "linea
         Scan, values of any type (returned as float32; `nearest` keeps the type).
     target : Grid
         Grid to resample onto.
-    transform : array, shape (4, 4)
+    transform : Transform, or array of shape (4, 4)
         World of `target` to world of `image`, RAS mm.
     method : {"nearest", "linear", "bspline"}
         Interpolation; `bspline` is cubic.
@@ -110,28 +112,22 @@ def resample(image: Image, target: Grid, transform: Matrix, method: str = "linea
     -----
     Where the target's voxels are larger than the scan's, the scan is first smoothed with a
     Gaussian whose FWHM makes up for the difference in squares (Cardoso et al., MICCAI 2015).
+    The size is that of the linear part of a transform with a warp.
     """
     from scipy import ndimage
 
-    source = Grid.of(image)
-    matrix = index_map(source, target, transform)
+    source, mapping = Grid.of(image), voxel_mapping(Grid.of(image), target, transform)
+    matrix = mapping.linear
     nearest = method == "nearest"
     data = image.data if nearest else image.data.astype(np.float32, copy=False)
-    if target.shape == source.shape and np.array_equal(matrix, np.eye(4)):
+    unmoved = mapping.warp is None and np.array_equal(matrix, np.eye(4))
+    if unmoved and target.shape == source.shape:
         return Image(data.copy(), target.affine)
     if not nearest:
         sigmas = _smoothing(matrix)
         if max(sigmas) > 0:
             data = ndimage.gaussian_filter(data, sigmas, mode="nearest", truncate=3.0)
-    out = ndimage.affine_transform(
-        data,
-        matrix[:3, :3],
-        matrix[:3, 3],
-        output_shape=target.shape,
-        output=data.dtype,
-        order=SPLINE_ORDERS[method],
-        mode="nearest",
-    )
+    out = sample(data, mapping, target.shape, SPLINE_ORDERS[method], "nearest")
     return Image(out, target.affine)
 
 
@@ -142,7 +138,15 @@ def _smoothing(matrix: Matrix) -> list[float]:
     return [float(value) for value in np.sqrt(excess) / FWHM_PER_SIGMA]
 
 
-def resample_mask(mask: Image, target: Grid, transform: Matrix) -> NDArray[np.bool_]:
+def voxel_mapping(source: Grid, target: Grid, transform: Matrix | Transform) -> Transform:
+    """Voxel indices of `target` to voxel indices of `source`, given world to world (RAS mm)."""
+    transform = as_transform(transform)
+    if transform.warp is None:
+        return Transform(index_map(source, target, transform.linear))
+    return transform.following(target.affine).then(inverted(source.affine))
+
+
+def resample_mask(mask: Image, target: Grid, transform: Matrix | Transform) -> NDArray[np.bool_]:
     """Resample a mask: linear, at least half; false outside its field of view."""
     weight = resample(mask.with_data(mask.data.astype(np.float32)), target, transform)
     return (weight.data >= 0.5) & covered(Grid.of(mask), target, transform)
@@ -154,13 +158,19 @@ def dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     return 2 * int((first & second).sum()) / size if size else 1.0
 
 
-def covered(source: Grid, target: Grid, transform: Matrix) -> NDArray[np.bool_]:
+def covered(source: Grid, target: Grid, transform: Matrix | Transform) -> NDArray[np.bool_]:
     """Voxels of `target` whose centers lie in the field of view of `source`."""
-    matrix = index_map(source, target, transform)
+    mapping = voxel_mapping(source, target, transform)
+    least, most = -0.5 - EXACT, np.array(source.shape) - 0.5 + EXACT
+    if mapping.warp is not None:
+        shown = np.empty(target.shape, dtype=bool)
+        for part, points in mapped_slabs(target.shape, mapping):
+            shown[part] = ((points >= least) & (points <= most)).all(axis=-1)
+        return shown
     inside = np.ones(target.shape, dtype=bool)
-    for row, size in zip(matrix[:3], source.shape, strict=True):
+    for row, upper in zip(mapping.linear[:3], most, strict=True):
         index = linear_function(row, target.shape)
-        inside &= (index >= -0.5 - EXACT) & (index <= size - 0.5 + EXACT)
+        inside &= (index >= least) & (index <= upper)
     return inside
 
 

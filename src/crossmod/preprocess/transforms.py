@@ -2,7 +2,8 @@
 
 A transform is a 4 x 4 matrix in RAS+ mm that takes points of the fixed image to points of the
 moving image: the direction in which images are resampled. ITK and ANTs store the same direction
-but count x and y the other way (LPS); only this module and `ants_bridge` convert.
+but count x and y the other way (LPS); only this module, `ants_bridge` and
+`crossmod.stored_transforms` convert.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossmod.files import write_text
+from crossmod.spatial import FLIP_XY, Matrix, apply
 
-Matrix = NDArray[np.float64]
-FLIP_XY = np.diag([-1.0, -1.0, 1.0, 1.0])
+__all__ = [
+    "FLIP_XY", "Matrix", "about", "apply", "from_itk", "ras_to_lps", "rotation", "write_itk",
+]  # fmt: skip
 
 
 def ras_to_lps(matrix: Matrix) -> Matrix:
@@ -76,8 +78,3 @@ def about(center: Matrix, matrix: Matrix, shift: Matrix) -> Matrix:
     to[:3, 3] = -np.asarray(center)
     back[:3, 3] = np.asarray(center) + shift
     return back @ matrix @ to
-
-
-def apply(matrix: Matrix, points: NDArray) -> NDArray:
-    """Transform points of shape (..., 3)."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]

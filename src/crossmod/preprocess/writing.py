@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod import __version__
+from crossmod.bids_dataset import sidecar_path
 from crossmod.errors import InputError
+from crossmod.files import write_json
 from crossmod.io import Image, write_image
 from crossmod.preprocess.appearance import View
 from crossmod.preprocess.field_of_view import depth_mm, field_of_view
 from crossmod.preprocess.normalization import UNFIT, fit_normalization
 from crossmod.preprocess.resampling import Grid, covered, resample
-from crossmod.preprocess.state import Session
+from crossmod.preprocess.state import Session, StoredTransform
 from crossmod.preprocess.transforms import write_itk
 from crossmod.settings import Modality
+from crossmod.spatial import Field
+from crossmod.stored_transforms import write_field
 
 WHOLE_BRAIN = 0.999
 LEAST_COVER = 0.05
@@ -26,7 +34,7 @@ def write_volumes(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> dict
     settings = session.settings
     views: dict[Modality, View] = {}
     for modality, scan in list(session.scans.items()):
-        transform = session.affines[modality]
+        transform = session.transforms[modality]
         head = resample(scan, grid, transform, settings.interpolation)
         brain_only = session.brain_only[modality] is not None
         cover = field_of_view(scan, brain_only, grid, transform, mask)
@@ -72,7 +80,7 @@ def _refuse(session: Session, modality: Modality, share: float) -> None:
 
 
 def write_masks(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> None:
-    """Write brain mask, lesion mask and transforms."""
+    """Write brain mask and lesion mask."""
     paths, space = session.paths, session.space
     path = paths.brain_mask(space)
     write_image(path, Image(mask, grid.affine))
@@ -80,14 +88,39 @@ def write_masks(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> None:
     lesion = np.zeros(grid.shape, dtype=bool)
     for owner, labels in session.placed.lesions:
         if owner in session.affines:
-            lesion |= resample(labels, grid, session.affines[owner], "nearest").data > 0
+            lesion |= resample(labels, grid, session.transforms[owner], "nearest").data > 0
     if lesion.any():
         path = paths.lesion_mask(space)
         write_image(path, Image(lesion, grid.affine))
         session.outputs["lesion"] = path
-    for modality, matrix in session.affines.items():
-        if modality == space:
-            continue  # the reference in its own space needs no transform
-        path = paths.transform(modality, space)
-        write_itk(path, matrix)
-        session.outputs[f"xfm-{modality}"] = path
+
+
+def write_transforms(session: Session, to_space: Sequence[StoredTransform]) -> None:
+    """Write what was estimated: between the scans, and to the common space."""
+    for step in (*session.steps.values(), *to_space):
+        if isinstance(step.content, Field):
+            path = session.paths.warp(step.source, step.target)
+            write_field(path, step.content)
+        else:
+            path = session.paths.transform(step.source, step.target)
+            write_itk(path, step.content)
+        write_json(sidecar_path(path), _describe(step))
+        session.outputs[step.name] = path
+
+
+def _describe(step: StoredTransform) -> dict[str, Any]:
+    """Sidecar of a transform."""
+    ends = ("Fixed", "Moving")
+    return {
+        "From": step.source,
+        "To": step.target,
+        "Type": step.kind,
+        "Direction": f"takes points of {step.target} to points of {step.source}, "
+        f"by which images are resampled from {step.source} to {step.target}",
+        "Coordinates": "mm, axes to left, posterior, superior (LPS), as ITK and ANTs have them",
+        "EstimatedOn": {
+            end: {"Name": file.name, "SHA256": file.sha256}
+            for end, file in zip(ends, step.estimated_on, strict=False)
+        },
+        "Software": {"crossmod": __version__, "antspyx": version("antspyx")},
+    }
