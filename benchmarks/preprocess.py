@@ -338,22 +338,16 @@ def overlap(session: Scanned, mask: Image, modality: Modality) -> float:
 def by_brainextractor(head: Head) -> Image:
     """BET as the package brainextractor has it, on cubes of 1 mm.
 
-    It crashes where its surface leaves the field of view, hence the margin.
+    Its compiled code crashes when it is loaded from numba's cache, so it is compiled each time.
     """
-    image = padded(working_copy(head.image, 1.0), MARGIN)
+    image = working_copy(head.image, 1.0)
     with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
         scan, mask = Path(folder, "scan.nii.gz"), Path(folder, "mask.nii.gz")
         write_image(scan, image)
         command = ["brainextractor", str(scan), str(mask)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         return to_ras(read_image(mask))
-
-
-def padded(image: Image, voxels: int) -> Image:
-    """The image with its edges repeated around it."""
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ np.full(3, voxels)
-    return Image(np.pad(image.data, voxels, mode="edge"), affine)
 
 
 def by_robex(head: Head) -> Image:
@@ -361,7 +355,6 @@ def by_robex(head: Head) -> Image:
     return extract_brain(head, "robex")
 
 
-MARGIN = 40
 OTHERS = {"brainextractor": by_brainextractor, "robex": by_robex}
 
 
