@@ -338,15 +338,17 @@ def overlap(session: Scanned, mask: Image, modality: Modality) -> float:
 def by_brainextractor(head: Head) -> Image:
     """BET as the package brainextractor has it, on cubes of 1 mm.
 
-    Its compiled code crashes when it is loaded from numba's cache, so it is compiled each time.
+    Its compiled code may crash (version 0.3.0 with numba 0.68 does on some scans); then it has no
+    mask.
     """
     image = working_copy(head.image, 1.0)
     with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
         scan, mask = Path(folder, "scan.nii.gz"), Path(folder, "mask.nii.gz")
         write_image(scan, image)
         command = ["brainextractor", str(scan), str(mask)]
-        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+        done = subprocess.run(command, check=False, capture_output=True)
+        if done.returncode:
+            return image.with_data(np.zeros(image.data.shape, np.uint8))
         return to_ras(read_image(mask))
 
 
