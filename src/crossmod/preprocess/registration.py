@@ -34,7 +34,8 @@ LEAST_OVERLAP = 0.25
 CLIP_PERCENTILES = (0.5, 99.5)
 START_ANGLES_DEG = ((-24, -12, 0, 12, 24), (-12, 0, 12), (-12, 0, 12))  # pitch, roll, yaw
 # On one grid a transform must beat the headers by this much mutual information: interpolating
-# scans that are aligned already only blurs them.
+# scans that are aligned already only blurs them. On two grids, where something is interpolated
+# anyway, the headers must be better by this much, for coarse copies cannot tell half a millimeter.
 LEAST_GAIN = 0.001
 # Mutual information falls all around a transform that is right, see `peak_share`. On the phantom,
 # from poses up to 60 degrees and 40 mm away, the share is at most .76 where errors were below 2 mm
@@ -175,7 +176,7 @@ def register(
     best = max(ends, key=similarity)
     found = _refine(_Pair.of(fixed, moving, mask, FINELY), best, kind, FINELY)
     gain = similarity(found) - similarity(np.eye(4))
-    least = LEAST_GAIN if same_grid(fixed, moving) else 0.0
+    least = LEAST_GAIN if same_grid(fixed, moving) else -LEAST_GAIN
     return found if gain > least else np.eye(4)
 
 
