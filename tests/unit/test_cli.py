@@ -19,7 +19,7 @@ from tests.unit.heads import make_head
 
 STAGES = {
     "index", "estimate", "describe", "doctor", "headline", "methods", "phantom", "preprocess",
-    "slices", "ingest",
+    "slices", "ingest", "quality", "trace",
     "train", "synthesize", "synthesize-batch", "evaluate", "summarize", "report", "completion",
 }  # fmt: skip
 

@@ -114,7 +114,7 @@ def test_touched_and_remarked_files_convert_nothing(project: Project) -> None:
 def test_a_new_subject_costs_its_own_jobs(project: Project) -> None:
     write_brats(project.root / "raw", 6)
     assert planned(project) == {
-        "ingest": 1, "ingest_participants": 1, "preprocess": 1, "slices": 1
+        "ingest": 1, "ingest_participants": 1, "preprocess": 1, "quality": 1, "slices": 1
     }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_a_study_file_that_names_the_layout_goes_on(project: Project) -> None:
 def test_a_subject_that_is_excluded_leaves_the_list(project: Project) -> None:
     name = "sub-BraTS20Training002"
     project.change_study(lambda study: study["dataset"].update(exclude={name: "withdrew"}))
-    assert planned(project) == {"ingest_participants": 1}
+    assert planned(project) == {"ingest_participants": 1, "quality": 1}
     done = project.snakemake("--cores", "2", *TARGETS)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_rows(project.root / INGESTED / "participants.tsv")
