@@ -12,6 +12,7 @@ from crossmod.io import Image, read_image, to_ras
 from crossmod.preprocess.registration import Similarity
 from crossmod.preprocess.resampling import Grid, dice, isotropic_grid, resample, resample_mask
 from crossmod.preprocess.transforms import Matrix, apply, rotation
+from crossmod.spatial import inverted
 
 FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 # Folds of two people never match: the maps are smoothed by about the distance they miss each other.
@@ -79,7 +80,7 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
     template = read_template()
     mask = scan.with_data(brain)
     to_scan = np.eye(4) if placed else place_template(template, scan, mask)
-    to_template: Matrix = np.linalg.inv(to_scan).astype(np.float64)
+    to_template = inverted(to_scan)
     whole = template.with_data(np.where(template.data > 0, 255, 0))
     gray, white, inside = (
         resample(

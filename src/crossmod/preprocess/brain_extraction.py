@@ -16,7 +16,7 @@ from crossmod.preprocess.brain_programs import PROGRAMS, run_program
 from crossmod.preprocess.foreground import largest_component
 from crossmod.preprocess.resampling import Grid, covered, dice, resample_mask, working_copy
 from crossmod.preprocess.surface import surface_mask
-from crossmod.preprocess.transforms import Matrix
+from crossmod.spatial import Matrix, inverted
 
 WORKING_MM, PROGRAM_MM = 2.0, 1.0
 # Brains differ from the template laid over them by less, scalp that a surface leaks into by more.
@@ -137,8 +137,7 @@ def _template_mask(scan: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     whole = read_template()
     to_scan = place_template(whole, scan, scan.with_data(mask))
     inside = whole.with_data((whole.data > 0).astype(np.uint8))
-    to_template: Matrix = np.linalg.inv(to_scan).astype(np.float64)
-    return resample_mask(inside, Grid.of(scan), to_template)
+    return resample_mask(inside, Grid.of(scan), inverted(to_scan))
 
 
 def _within(mask: NDArray[np.bool_], distance_mm: float) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD
 from crossmod.preprocess.resampling import Grid, index_map
 from crossmod.preprocess.state import Session
 from crossmod.settings import Modality
+from crossmod.spatial import inverted
 
 FORMAT = "crossmod-quality-1"
 WHITE_PRIOR = 0.75
@@ -98,9 +99,7 @@ def _signal_and_noise(
     # The two axes with the smallest voxels first: slices are thick.
     order = np.argsort(scan.spacing_mm, kind="stable")
     data = np.transpose(scan.data, order)
-    to_brain = index_map(
-        overlay.grid, Grid.of(scan), np.linalg.inv(session.affines[modality]).astype(np.float64)
-    )
+    to_brain = index_map(overlay.grid, Grid.of(scan), inverted(session.affines[modality]))
     # Blocks of 2 x 2 voxels: index of the block -> of the scan's voxel -> of the brain's.
     to_scan = np.zeros((4, 4))
     for axis, (source, size) in enumerate(zip(order, (2, 2, 1), strict=True)):
