@@ -62,7 +62,7 @@ def test_rules_run_in_their_environment_and_switching_reruns_nothing(
 
 def test_a_changed_environment_reruns_its_own_rules_only(project: Project) -> None:
     append_comment(project.root / "envs/analysis.yaml")
-    assert project.planned() == {"evaluate": 4, "summarize": 1, "report": 1}
+    assert project.planned() == {"quality": 1, "evaluate": 4, "summarize": 1, "report": 1}
 
 
 def test_no_conda_is_one_clear_line(project: Project) -> None:
