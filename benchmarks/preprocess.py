@@ -34,19 +34,12 @@ from crossmod.files import write_json
 from crossmod.io import Image, read_image, read_scan, to_ras, write_image
 from crossmod.paths import raw_scan
 from crossmod.phantom import generate_subject, roster
-from crossmod.preprocess.ants_bridge import load_ants, to_ants
+from crossmod.preprocess.ants_bridge import load_ants, read_transform, to_ants
 from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD, correct_bias_field
 from crossmod.preprocess.brain_extraction import Head, extract_brain, majority
-from crossmod.preprocess.registration import (
-    COARSE_MM,
-    MOST_PEAK_SHARE,
-    Similarity,
-    near_brain,
-    peak_share,
-    register,
-)
+from crossmod.preprocess.registration import MOST_PEAK_SHARE, compared, peak_share, register
 from crossmod.preprocess.resampling import Grid, dice, resample_mask, working_copy
-from crossmod.preprocess.transforms import Matrix, about, apply, from_itk
+from crossmod.preprocess.transforms import Matrix, about, apply
 from crossmod.settings import MODALITIES, Modality
 
 Row = dict[str, Any]
@@ -170,9 +163,7 @@ def measure_registration(pair: Pair) -> Row:
     clock = Clock()
     found = clock("register", register, pair.fixed, pair.moving, brain)
     error = pair.error_mm(found)
-    coarse = working_copy(pair.fixed, COARSE_MM)
-    region = near_brain(brain, Grid.of(coarse))
-    share = peak_share(Similarity(coarse, working_copy(pair.moving, COARSE_MM), region), found)
+    share = peak_share(compared(pair.fixed, pair.moving, brain), found)
     return {
         "pair": pair.name,
         "before_mm": float(pair.error_mm(np.eye(4)).mean()),
@@ -182,12 +173,6 @@ def measure_registration(pair: Pair) -> Row:
         "flagged": share > MOST_PEAK_SHARE,
         "seconds": clock.seconds["register"],
     }
-
-
-def read_transform(path: Path) -> Matrix:
-    """Matrix of an ITK text file, fixed to moving, RAS mm."""
-    transform = load_ants().read_transform(str(path))
-    return from_itk(np.asarray(transform.parameters), np.asarray(transform.fixed_parameters))
 
 
 # --------------------------------------------------------------------------------------------------

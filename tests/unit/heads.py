@@ -6,8 +6,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from crossmod.io import Image
-from crossmod.preprocess.ants_bridge import load_ants
-from crossmod.preprocess.transforms import from_itk
 
 # Intensities of scalp, skull, CSF, gray matter, white matter.
 TISSUES = {
@@ -55,12 +53,6 @@ def make_head(modality="T1w", spacing=(3.0, 3.0, 3.0), pose=None, skull=True, no
         noisy = np.hypot(data + random.normal(0, noise, shape), random.normal(0, noise, shape))
         data = noisy if skull else np.where(data > 0, noisy, 0)
     return Image(data.astype(np.float32), affine), brain
-
-
-def read_transform(path):
-    """RAS matrix of a stored transform, as ANTs reads it."""
-    transform = load_ants().read_transform(str(path), precision="double")
-    return from_itk(np.asarray(transform.parameters), np.asarray(transform.fixed_parameters))
 
 
 def dice(a, b):

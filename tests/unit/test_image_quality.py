@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from crossmod.evaluation import image_quality as iq
+from crossmod.masks import bounding_box
 from tests.unit.heads import ball, textured
 
 QUICK = settings(max_examples=25, deadline=None)
@@ -196,8 +197,8 @@ def test_a_constant_brain_looks_good_on_whole_slices_and_bad_inside_the_mask():
 def test_boxes_reach_their_least_length_inside_the_volume():
     mask = np.zeros((20, 6, 12), dtype=bool)
     mask[0, 5, 7:9] = True
-    assert iq.bounding_box(mask) == np.s_[0:1, 5:6, 7:9]
-    assert iq.bounding_box(mask, margin=2, least=7) == np.s_[0:7, 0:6, 5:12]
+    assert bounding_box(mask) == np.s_[0:1, 5:6, 7:9]
+    assert bounding_box(mask, margin=2, least=7) == np.s_[0:7, 0:6, 5:12]
 
 
 @QUICK

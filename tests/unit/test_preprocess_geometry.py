@@ -7,6 +7,7 @@ import pytest
 
 from crossmod.intensity import Normalizer
 from crossmod.io import Image, same_grid
+from crossmod.preprocess.ants_bridge import read_transform
 from crossmod.preprocess.field_of_view import field_of_view
 from crossmod.preprocess.resampling import (
     Grid,
@@ -16,7 +17,7 @@ from crossmod.preprocess.resampling import (
     resample_mask,
 )
 from crossmod.preprocess.transforms import about, apply, from_itk, rotation, write_itk
-from tests.unit.heads import make_head, read_transform
+from tests.unit.heads import make_head
 
 POSE = about(np.array([3.0, -4.0, 5.0]), rotation((0.2, -0.1, 0.3)), np.array([6.0, 2.0, -9.0]))
 

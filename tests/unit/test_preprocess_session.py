@@ -11,13 +11,14 @@ from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, run
+from crossmod.preprocess.ants_bridge import read_transform
 from crossmod.preprocess.brain_extraction import BACKENDS
 from crossmod.preprocess.raw_look import look_at_raw, remarks
 from crossmod.preprocess.registration import MOST_PEAK_SHARE, Similarity, peak_share, register
 from crossmod.preprocess.transforms import about, apply, rotation
 from crossmod.report.quality.measures import OF_SCAN, OF_SESSION
 from crossmod.status import read_status
-from tests.unit.heads import dice, make_head, read_transform
+from tests.unit.heads import dice, make_head
 
 POSE = about(np.zeros(3), rotation((0.15, -0.05, 0.1)), np.array([5.0, -8.0, 6.0]))
 SETTINGS = PreprocessSettings(spacing_mm=3.0)

@@ -12,14 +12,14 @@ from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image, write_image
 from crossmod.paths import PreprocessedPaths
 from crossmod.preprocess import Annotations, deformation, run
-from crossmod.preprocess.ants_bridge import from_ants, load_ants, to_ants
+from crossmod.preprocess.ants_bridge import from_ants, load_ants, read_transform, to_ants
 from crossmod.preprocess.atlas import read_template
 from crossmod.preprocess.resampling import Grid, isotropic_grid, resample, resample_mask
 from crossmod.preprocess.transforms import about, rotation
 from crossmod.spatial import Field, Transform, Warp, apply
 from crossmod.status import read_status
 from crossmod.stored_transforms import to_raw
-from tests.unit.heads import ball, make_head, read_transform
+from tests.unit.heads import ball, make_head
 
 POSE = about(np.zeros(3), rotation((0.12, -0.05, 0.1)), np.array([5.0, -8.0, 6.0]))
 PLAIN = {"bias_field": "none", "brain_extraction": "provided"}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crossmod.evaluation import image_quality as quality
 from crossmod.evaluation.truth import LEAST_VOXELS, Mask, Score, Truth, Volume
+from crossmod.masks import bounding_box
 
 # Hi-Net cuts slices of 160 x 180 mm into 2 x 2 patches of 128 mm that overlap.
 HINET_FRAME_MM, HINET_PATCH_MM = (160.0, 180.0), 128.0
@@ -179,7 +180,7 @@ def _own_percentiles(volume: Volume, brain: Mask, voxels: int) -> Volume:
 
 def _zeroed_ssim(first: Volume, second: Volume, mask: Mask, voxels: int) -> float:
     """Mean over the whole picture of the SSIM of two volumes that are 0 outside a mask."""
-    box = quality.bounding_box(mask)
+    box = bounding_box(mask)
     parts = (np.where(mask[box], volume[box], 0) for volume in (first, second))
     return 1 - quality.dissimilarity(*parts, data_range=1.0, gaussian=True) / voxels
 

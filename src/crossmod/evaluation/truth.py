@@ -16,6 +16,7 @@ from crossmod.errors import InputError
 from crossmod.evaluation import image_quality as quality
 from crossmod.intensity import Normalizer, scored_by, to_scored
 from crossmod.io import Image, read_image, read_on_grid
+from crossmod.masks import bounding_box
 from crossmod.slices import covered_brain
 from crossmod.spatial import Transform, inverted, sample
 from crossmod.status import Status
@@ -124,7 +125,7 @@ def load_truth(
     normalization = status.details["normalizers"][target]
     scale = scored_by(normalization)
     volume = read_on_grid(status.path(target, status_file), grid)
-    box = quality.bounding_box(brain, margin=MARGIN, least=quality.SSIM_WINDOW)
+    box = bounding_box(brain, margin=MARGIN, least=quality.SSIM_WINDOW)
     regions = {"brain": brain[box]}
     if "lesion" in status.outputs:
         lesion: Mask = read_on_grid(status.path("lesion", status_file), grid, np.uint8) > 0
@@ -150,7 +151,7 @@ def near_mask(mask: Mask, spacing_mm: tuple[float, float, float], distance_mm: f
 
     near: Mask = np.zeros(mask.shape, dtype=bool)
     if mask.any():
-        box = quality.bounding_box(mask, margin=math.ceil(distance_mm / min(spacing_mm)))
+        box = bounding_box(mask, margin=math.ceil(distance_mm / min(spacing_mm)))
         distances: Volume = distance_transform_edt(~mask[box], sampling=spacing_mm)
         near[box] = distances <= distance_mm
     return near

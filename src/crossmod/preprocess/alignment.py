@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crossmod.io import Image, same_grid
-from crossmod.preprocess.registration import (
-    COARSE_MM,
-    MOST_PEAK_SHARE,
-    Similarity,
-    near_brain,
-    peak_share,
-    register,
-)
-from crossmod.preprocess.resampling import Grid, working_copy
+from crossmod.preprocess.registration import MOST_PEAK_SHARE, compared, peak_share, register
 from crossmod.preprocess.state import FileHash, Session, StoredTransform, TransformKind
 from crossmod.settings import Modality
 from crossmod.spatial import Matrix
@@ -34,8 +26,6 @@ def align(session: Session, brain: Image) -> None:
     """
     reference, wanted = session.reference, session.settings.registration
     fixed = session.scans[reference]
-    coarse = working_copy(fixed, COARSE_MM)
-    region = near_brain(brain, Grid.of(coarse))
     session.affines[reference] = np.eye(4)
     for modality in [m for m in session.scans if m != reference]:
         moving = session.scans[modality]
@@ -43,7 +33,7 @@ def align(session: Session, brain: Image) -> None:
         found = np.eye(4) if trusted else register(fixed, moving, brain)
         session.affines[modality] = found
         session.steps[modality] = _stored(session, modality, found, trusted)
-        similarity = Similarity(coarse, working_copy(moving, COARSE_MM), region)
+        similarity = compared(fixed, moving, brain)
         share = peak_share(similarity, found)
         for name, value in (
             ("nmi_before", similarity(np.eye(4))),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import Image
-from crossmod.preprocess.transforms import FLIP_XY
+from crossmod.preprocess.transforms import FLIP_XY, Matrix, from_itk
 
 SEED = 1
 
@@ -42,3 +43,9 @@ def to_ants(image: Image) -> Any:
 def from_ants(image: Any) -> NDArray[np.float32]:
     """Voxel values of an ANTs image, shape (X, Y, Z)."""
     return np.asarray(image.numpy(), dtype=np.float32)
+
+
+def read_transform(path: Path | str) -> Matrix:
+    """Matrix of a linear transform in any file that ITK reads, fixed to moving, RAS mm."""
+    transform = load_ants().read_transform(str(path), precision="double")
+    return from_itk(np.asarray(transform.parameters), np.asarray(transform.fixed_parameters))

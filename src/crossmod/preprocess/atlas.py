@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,9 @@ class TissuePriors:
     overlap: float
 
 
+@cache
 def read_template(kind: str = "t1") -> Image:
-    """ICBM 2009a symmetric average of the brain, 1 mm, from nilearn's wheel.
+    """ICBM 2009a symmetric average of the brain, 1 mm, from nilearn's wheel; read once.
 
     Parameters
     ----------
@@ -63,6 +65,19 @@ def template_file(kind: str = "t1") -> Path:
     return Path(nilearn.__file__).parent / "datasets" / "data" / FILE.format(kind)
 
 
+@cache
+def template_brain() -> Image:
+    """Brain mask (bool) of the template."""
+    template = read_template()
+    return template.with_data(template.data > 0)
+
+
+def template_over(scan: Image, mask: Image) -> NDArray[np.bool_]:
+    """The template's brain laid over that of a scan, on its grid; both as in `place_template`."""
+    to_scan = place_template(scan, mask)
+    return resample_mask(template_brain(), Grid.of(scan), inverted(to_scan))
+
+
 def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -> TissuePriors:
     """Expect tissues in a brain.
 
@@ -77,11 +92,10 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
     """
     from scipy import ndimage
 
-    template = read_template()
-    mask = scan.with_data(brain)
-    to_scan = np.eye(4) if placed else place_template(template, scan, mask)
+    mask, inner = scan.with_data(brain), template_brain()
+    to_scan = np.eye(4) if placed else place_template(scan, mask)
     to_template = inverted(to_scan)
-    whole = template.with_data(np.where(template.data > 0, 255, 0))
+    whole = inner.with_data(np.where(inner.data, 255, 0))
     gray, white, inside = (
         resample(
             image.with_data(ndimage.gaussian_filter(image.data.astype(np.float32), BLUR_MM)),
@@ -91,19 +105,17 @@ def tissue_priors(scan: Image, brain: NDArray[np.bool_], placed: bool = False) -
         / np.float32(255)
         for image in (read_template("gm"), read_template("wm"), whole)
     )
-    coarse = isotropic_grid(Grid.of(template), 2.0)
+    coarse = isotropic_grid(Grid.of(inner), 2.0)
     here = resample_mask(mask, coarse, to_scan)
-    there = resample_mask(template.with_data(template.data > 0), coarse, np.eye(4))
+    there = resample_mask(inner, coarse, np.eye(4))
     return TissuePriors(gray, white, inside, dice(here, there))
 
 
-def place_template(template: Image, scan: Image, mask: Image) -> Matrix:
+def place_template(scan: Image, mask: Image) -> Matrix:
     """Template to scan, RAS mm: rotation, shift and three scales, by mutual information.
 
     Parameters
     ----------
-    template : Image
-        `read_template()`.
     scan, mask : Image
         Scan of any contrast and its brain mask (bool), on one grid.
 
@@ -115,15 +127,13 @@ def place_template(template: Image, scan: Image, mask: Image) -> Matrix:
     from scipy import ndimage
     from scipy.optimize import minimize
 
-    fixed = resample(template, isotropic_grid(Grid.of(template), PLACING_MM[0]), np.eye(4))
+    fixed, center, volume = _coarse_template()
     least = min(0.0, float(scan.data[mask.data].min()))
     cut_out = scan.with_data(np.where(mask.data, scan.data, least).astype(np.float32))
     moving = resample(cut_out, isotropic_grid(Grid.of(scan), PLACING_MM[1]), np.eye(4))
     region = ndimage.binary_dilation(fixed.data > LEAST_TEMPLATE)
     similarity = Similarity(fixed, moving, region, PLACING_POINTS)
-    (center, volume), (middle, size) = (
-        _center_and_volume(image) for image in (template.with_data(template.data > 0), mask)
-    )
+    middle, size = _center_and_volume(mask)
     scale = (size / volume) ** (1 / 3)
 
     def pose(parameters: NDArray) -> Matrix:
@@ -142,6 +152,14 @@ def place_template(template: Image, scan: Image, mask: Image) -> Matrix:
         options={"maxfev": PLACING_STEPS, "xtol": 0.1, "ftol": 1e-4},
     )
     return pose(best.x)
+
+
+@cache
+def _coarse_template() -> tuple[Image, NDArray[np.float64], float]:
+    """Coarse copy of the template, center and volume of its brain."""
+    template = read_template()
+    grid = isotropic_grid(Grid.of(template), PLACING_MM[0])
+    return resample(template, grid, np.eye(4)), *_center_and_volume(template_brain())
 
 
 def _center_and_volume(mask: Image) -> tuple[NDArray[np.float64], float]:

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import Image
+from crossmod.masks import bounding_box
 from crossmod.preprocess.ants_bridge import from_ants, load_ants, to_ants
 from crossmod.preprocess.foreground import background_value, largest_component, threshold_of
 from crossmod.preprocess.resampling import Grid, resample, working_copy
 from crossmod.settings import Modality
+from crossmod.spatial import apply
 
-WORKING_MM = 8.0
+WORKING_MM = 10.0
 ITERATIONS = [30, 25, 20]
 TOLERANCE = 1e-5
 # CT and PET have no coil whose sensitivity could shade them.
@@ -34,10 +36,10 @@ def correct_bias_field(image: Image) -> Image:
     Notes
     -----
     Tustison et al., IEEE TMI 29(6):1310-1320, 2010. The usual shrink factor (every fourth voxel)
-    would leave a scan of thick slices with a handful of them, so N4 works on a copy of 8 mm
+    would leave a scan of thick slices with a handful of them, so N4 works on a copy of 10 mm
     cubes around the head, and the logarithm of its field is interpolated linearly to the scan.
     Three levels end at control points a quarter of the head apart: finer ones, and smaller cubes,
-    took three times as long to remove little more of a field that was put on a real scan.
+    took up to three times as long to remove little more of a field that was put on a real scan.
     """
     ants = load_ants()
     copy = working_copy(image, WORKING_MM)
@@ -65,9 +67,7 @@ def correct_bias_field(image: Image) -> Image:
 
 def _crop(image: Image, mask: NDArray[np.bool_]) -> tuple[Image, NDArray[np.bool_]]:
     """Cut the box around the mask out of both: air costs time and loosens the spline."""
-    points = np.argwhere(mask)
-    first, last = points.min(axis=0), points.max(axis=0) + 1
-    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    box = bounding_box(mask)
     affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ first
+    affine[:3, 3] = apply(affine, np.array([part.start for part in box], dtype=float))
     return Image(image.data[box], affine), mask[box]

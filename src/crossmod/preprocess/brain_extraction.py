@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from crossmod.errors import InputError
 from crossmod.io import Image
-from crossmod.preprocess.atlas import place_template, read_template
+from crossmod.preprocess.atlas import template_over
 from crossmod.preprocess.brain_programs import PROGRAMS, run_program
-from crossmod.preprocess.foreground import largest_component
+from crossmod.preprocess.foreground import largest_component, within
 from crossmod.preprocess.resampling import Grid, covered, dice, resample_mask, working_copy
 from crossmod.preprocess.surface import surface_mask
-from crossmod.spatial import Matrix, inverted
+from crossmod.spatial import Matrix
 
 WORKING_MM, PROGRAM_MM = 2.0, 1.0
 # Brains differ from the template laid over them by less, scalp that a surface leaks into by more.
@@ -89,9 +89,9 @@ def surface(head: Head) -> Image:
     copy = working_copy(head.image, WORKING_MM)
     mask = surface_mask(copy.data, WORKING_MM)
     if mask.any():
-        expected = _template_mask(copy, mask)
+        expected = template_over(copy, copy.with_data(mask))
         if dice(mask, expected) >= LEAST_OVERLAP:
-            mask = largest_component(mask & _within(expected, BEYOND_TEMPLATE_MM))
+            mask = largest_component(mask & within(expected, copy.spacing_mm, BEYOND_TEMPLATE_MM))
     return copy.with_data(mask)
 
 
@@ -103,7 +103,7 @@ def template(head: Head) -> Image:
     is not followed.
     """
     copy = working_copy(head.image, WORKING_MM)
-    return copy.with_data(_template_mask(copy, surface(head).data))
+    return copy.with_data(template_over(copy, surface(head)))
 
 
 @backend("auto")
@@ -130,23 +130,6 @@ def _by_program(name: str) -> Backend:
 
 BACKENDS |= {name: _by_program(name) for name in PROGRAMS}
 ESTIMATES = ("surface", "template", *PROGRAMS)
-
-
-def _template_mask(scan: Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The template's brain laid over a brain, on the grid of the scan."""
-    whole = read_template()
-    to_scan = place_template(whole, scan, scan.with_data(mask))
-    inside = whole.with_data((whole.data > 0).astype(np.uint8))
-    return resample_mask(inside, Grid.of(scan), inverted(to_scan))
-
-
-def _within(mask: NDArray[np.bool_], distance_mm: float) -> NDArray[np.bool_]:
-    from scipy import ndimage
-
-    near: NDArray[np.bool_] = (
-        ndimage.distance_transform_edt(~mask, sampling=WORKING_MM) <= distance_mm
-    )
-    return near
 
 
 def extract_brain(head: Head, name: str) -> Image:

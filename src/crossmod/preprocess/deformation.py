@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from crossmod.io import Image
 from crossmod.preprocess.ants_bridge import load_ants, to_ants
+from crossmod.preprocess.foreground import within
 from crossmod.preprocess.resampling import Grid, isotropic_grid, resample, resample_mask
 from crossmod.spatial import Matrix, Warp
 from crossmod.stored_transforms import read_field
@@ -57,11 +57,10 @@ def deform(
     fixed = _windowed(resample(template, grid, np.eye(4)))
     moving = _windowed(resample(brain, grid, affine))
     inside = resample_mask(template.with_data(template.data > 0), grid, np.eye(4))
-    near = ndimage.distance_transform_edt(~inside, sampling=grid.spacing_mm) <= MARGIN_MM
+    near = within(inside, grid.spacing_mm, MARGIN_MM)
     options = {"mask": to_ants(fixed.with_data(near.astype(np.float32)))}
     if lesion is not None and lesion.any():
-        gap = ndimage.distance_transform_edt(~lesion, sampling=grid.spacing_mm)
-        compared = gap > LESION_MARGIN_MM
+        compared = ~within(lesion, grid.spacing_mm, LESION_MARGIN_MM)
         options["moving_mask"] = to_ants(fixed.with_data(compared.astype(np.float32)))
     with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
         ants.registration(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crossmod.io import Image
 
+ROUNDING_MM = 1e-4
 CONSTANT_SHARE = 0.2
 SOLID_SHARE = 0.97
 BRAIN_ONLY_ML = (400.0, 2200.0)
@@ -48,6 +49,18 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return labels == sizes.argmax()
+
+
+def within(mask: NDArray[np.bool_], spacing_mm: ArrayLike, distance_mm: float) -> NDArray[np.bool_]:
+    """Voxels that lie in a mask or no farther from it than a distance.
+
+    Spacings come from matrices and are rounded; a distance of whole voxels must hold all the same.
+    """
+    from scipy import ndimage
+
+    distances = ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    near: NDArray[np.bool_] = distances <= distance_mm + ROUNDING_MM
+    return near
 
 
 def brain_only_mask(image: Image) -> NDArray[np.bool_] | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmod.io import Image
-from crossmod.spatial import Matrix, Transform, as_transform, inverted, mapped_slabs, sample
+from crossmod.spatial import Matrix, Transform, apply, as_transform, inverted, mapped_slabs, sample
 
 SPLINE_ORDERS = {"nearest": 0, "linear": 1, "bspline": 3}
 EXACT = 1e-6
@@ -70,6 +70,18 @@ def isotropic_grid(grid: Grid, spacing_mm: float) -> Grid:
     affine[:3, :3] = axes * spacing_mm
     affine[:3, 3] = grid.center() - affine[:3, :3] @ ((shape - 1) / 2)
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+
+
+def part_around(grid: Grid, points: NDArray[np.float64], margin_mm: float) -> Grid:
+    """The part of a grid that holds points (n x 3, world, mm) and a margin around them."""
+    index = apply(inverted(grid.affine), points)
+    margin = margin_mm / grid.spacing_mm
+    first = np.clip(np.floor(index.min(axis=0) - margin), 0, np.array(grid.shape) - 1).astype(int)
+    last = np.clip(np.ceil(index.max(axis=0) + margin) + 1, first + 1, grid.shape).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, 3] = apply(grid.affine, first.astype(float))
+    x, y, z = (int(size) for size in last - first)
+    return Grid((x, y, z), affine)
 
 
 def index_map(source: Grid, target: Grid, transform: Matrix) -> Matrix:

@@ -13,7 +13,7 @@ from crossmod.errors import InputError
 from crossmod.hashing import hash_file
 from crossmod.io import Image, read_image
 from crossmod.paths import AFFINE_TEMPLATE_SPACE, TEMPLATE_SPACE
-from crossmod.preprocess.atlas import read_template, template_file
+from crossmod.preprocess.atlas import read_template, template_brain, template_file
 from crossmod.preprocess.deformation import deform, working_grid
 from crossmod.preprocess.registration import register
 from crossmod.preprocess.resampling import Grid, dice, isotropic_grid, resample, resample_mask
@@ -99,8 +99,8 @@ def _cut_out(scan: Image, brain: Image, to_brain: Matrix) -> Image:
 
 def _template_space(session: Session, brain: Image) -> CommonSpace:
     """The template's grid, by the registration that the settings name."""
-    template, wanted = read_template(), session.settings.template_registration
-    inside = template.with_data(template.data > 0)
+    template, inside = read_template(), template_brain()
+    wanted = session.settings.template_registration
     cut_out = _cut_out(session.scans[session.reference], brain, np.eye(4))
     rigid = wanted == "rigid"
     matrix = register(template, cut_out, inside, "Rigid" if rigid else "Affine")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.masks import bounding_box
 from crossmod.preprocess.foreground import largest_component, threshold_of
 
 # A coarse surface finds the brain, a fine one its edge: a quarter of the time of 1000 fine steps.
@@ -98,7 +99,11 @@ def surface_mask(data: NDArray, spacing_mm: float) -> NDArray[np.bool_]:
         # Smith's remedy for a surface that crosses itself: again, stiffer.
         mesh, vertices = grow(sampler, smoothing=RETRY_SMOOTHING)
     mask = voxelize(vertices, mesh, data.shape)
-    return _trim(mask, _tissue(data, mask, estimates, spacing_mm), spacing_mm)
+    if mask.any():
+        box = bounding_box(mask, margin=1)
+        tissue = _tissue(data[box], mask[box], estimates, spacing_mm)
+        mask[box] = _trim(mask[box], tissue, spacing_mm)
+    return mask
 
 
 def _tissue(
