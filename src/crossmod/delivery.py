@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmod.masks import bounding_box
 from crossmod.spatial import Matrix, Transform, as_transform, sample
 
 IN_BRAIN = 0.5
@@ -120,11 +121,7 @@ def _box(to_grid: Transform, mask: NDArray[np.bool_], shape: tuple[int, ...]) ->
 
 def _corners(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Corners (8, 3) of the box that lies one voxel around a mask."""
-    ends = []
-    for axis in range(3):
-        others = tuple({0, 1, 2} - {axis})
-        filled = np.flatnonzero(mask.any(axis=others))
-        ends.append((filled[0] - 1.0, filled[-1] + 1.0))
+    ends = [(part.start - 1.0, float(part.stop)) for part in bounding_box(mask)]
     return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T
 
 

@@ -80,6 +80,9 @@ INGESTED_LABELS = Path("derivatives", "annotations")
 """Where an ingested data set keeps masks and label maps."""
 
 
+CONVERTED = "bids"  # folder beside those of preprocessing
+
+
 @dataclass(frozen=True)
 class IngestedPaths:
     """Files of one session that was converted to BIDS; the status file is the stage's contract.
@@ -286,7 +289,7 @@ class StudyPaths:
     @property
     def ingested_root(self) -> Path:
         """The data set as BIDS, where its own layout is another."""
-        return self.derivatives / "bids"
+        return self.derivatives / CONVERTED
 
     def ingested(self, key: str) -> IngestedPaths:
         """Files of one session converted to BIDS."""

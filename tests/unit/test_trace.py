@@ -13,9 +13,15 @@ import pytest
 from crossmod.cli import main
 from crossmod.config import PreprocessSettings, SliceSettings
 from crossmod.errors import InputError
+from crossmod.hashing import hash_file, hash_files
+from crossmod.ingest.names import Source
+from crossmod.ingest.request import Request
+from crossmod.ingest.stage import ingest_session
 from crossmod.io import Image, write_image
-from crossmod.paths import PreprocessedPaths
+from crossmod.new_scans import synthesize_scans
+from crossmod.paths import IngestedPaths, PreprocessedPaths
 from crossmod.preprocess import Annotations, run
+from crossmod.preprocess.ingested import run_ingested
 from crossmod.slices import make_store
 from crossmod.synthesis import synthesize_batch
 from crossmod.tracing import trace
@@ -26,6 +32,11 @@ SETTINGS = PreprocessSettings(
     space="subject", spacing_mm=None, bias_field="none", registration="none",
     brain_extraction="provided",
 )  # fmt: skip
+
+MODEL_OF_STUDY = {
+    "preprocess": SETTINGS.model_dump(mode="json"), "preprocess_hash": SETTINGS.hash,
+    "spacing_mm": None, "space": "subject",
+}  # fmt: skip
 
 
 def raw_scans(folder):
@@ -58,10 +69,8 @@ def study(tmp_path_factory):
     assert status.ok, status.reason
     manifest = root / "derivatives/d/slices-a-b/sub-01_slices.json"
     make_store(paths.status, manifest, SliceSettings(size=32), SETTINGS)
-    known = {"preprocess": SETTINGS.model_dump(mode="json"), "preprocess_hash": SETTINGS.hash}
-    known |= {"spacing_mm": None, "space": "subject"}
     with pytest.MonkeyPatch.context() as patch:
-        module = SimpleNamespace(load_model=lambda _: model(**known))
+        module = SimpleNamespace(load_model=lambda _: model(**MODEL_OF_STUDY))
         patch.setitem(sys.modules, "crossmod.training.checkpoint", module)
         folder = root / "results/s/synthetic/t/m/f"
         pairs = [(paths.status, manifest)]
@@ -270,3 +279,63 @@ def test_the_command_prints_the_text(study, capsys):
     assert capsys.readouterr().out == trace(path, (1, 2, 3)) + "\n"
     assert main(["trace", str(path.with_name("none.nii.gz"))]) == 1
     assert capsys.readouterr().err.endswith("none.nii.gz: does not exist; check the path\n")
+
+
+def test_a_converted_scan_is_followed_to_what_it_was_converted_from(study, tmp_path):
+    files = raw_scans(tmp_path)
+    converted = IngestedPaths(tmp_path / "derivatives/d/bids", "sub-9")
+    request = Request({"T1w": Source(files["T1w"])}, (("brain", Source(files["mask"])),))
+    assert ingest_session(converted, request).ok
+    paths = PreprocessedPaths(tmp_path / "derivatives/d/preproc-x", "sub-9")
+    status = run_ingested(paths, converted.status, SETTINGS)
+    assert status.ok, status.reason
+
+    origin = f"converted from sha256 {hash_files([files['T1w']])[:12]}"
+    volume = trace(status.path("T1w", paths.status))
+    assert f"raw scan       sub-9_T1w.nii.gz, sha256 {hash_file(converted.scan('T1w'))[:12]}\n" \
+        f"                 {origin}\n                 24 x 28 x 25 voxels" in volume  # fmt: skip
+    assert told(converted.scan("T1w"), (0, 0, 0)) == (
+        """\
+sub-9_T1w.nii.gz, sha256 #
+T1w of sub-9
+
+from
+                 converted from sha256 #
+  grid           24 x 28 x 25 voxels of 8 x 8 x 8 mm, axes LPS
+
+voxel 0 0 0
+  world          92.00 108.00 -96.00 mm (RAS)"""
+    )
+
+
+def test_an_image_of_no_study_is_told_by_its_sidecar(study, tmp_path, monkeypatch):
+    root, *_ = study
+    settings = SETTINGS.model_copy(update={"brain_extraction": "surface"})
+    known = {"preprocess": settings.model_dump(mode="json"), "preprocess_hash": settings.hash}
+    module = SimpleNamespace(load_model=lambda _: model(**(MODEL_OF_STUDY | known)))
+    monkeypatch.setitem(sys.modules, "crossmod.training.checkpoint", module)
+    scans = {m: root / "raw" / f"sub-01_{m}.nii.gz" for m in ("T1w", "T2w")}
+    image = tmp_path / "flair.nii.gz"
+    synthesize_scans(root / "c.pt", scans, image)
+    assert told(image) == (
+        """\
+flair.nii.gz, sha256 #
+synthetic FLAIR, made by a model, not acquired; not of a study
+
+model
+  method         unet
+  checkpoint     sha256 #
+  settings       5d417e09, split 0123abcd
+  code           0.1.0+abc trained, # synthesized
+
+from
+  raw scan       sub-01_T1w.nii.gz, sha256 #
+  raw scan       sub-01_T2w.nii.gz, sha256 #
+
+result
+  grid           24 x 28 x 25 voxels of 8 x 8 x 8 mm, axes LPS, that of sub-01_T1w.nii.gz
+  scale          value x 800 + 100, of the training cohort; 0 outside
+  back           (intensity - 100) / 800"""
+    )
+    with pytest.raises(InputError, match="was made outside of a study, which keeps no transforms"):
+        trace(image, (0, 0, 0))

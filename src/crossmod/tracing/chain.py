@@ -13,8 +13,9 @@ from crossmod.bids_dataset import sidecar_path
 from crossmod.files import read_json
 from crossmod.io import read_header
 from crossmod.spatial import Points, apply, inverted
+from crossmod.status import Status
 from crossmod.stored_transforms import to_raw
-from crossmod.tracing.owner import Owner
+from crossmod.tracing.owner import Owner, conversion_of
 
 Row = tuple[str, str]
 """What, and what there is to say of it."""
@@ -32,6 +33,15 @@ def grid_text(shape: tuple[int, ...], affine: Points) -> str:
     size = " x ".join(f"{edge:.4g}" for edge in spacing)
     axes = "".join(nib.aff2axcodes(affine))
     return f"{' x '.join(map(str, shape[:3]))} voxels of {size} mm, axes {axes}"
+
+
+def origin_texts(conversion: Status, name: str) -> list[str]:
+    """What `crossmod ingest` made a scan or annotation from, without names of people or files."""
+    origin = conversion.details["sources"][name]
+    parts = [f"{what} {origin[what]}" for what in ("series", "volume") if what in origin]
+    parts += [f"labels {', '.join(map(str, origin['labels']))}"] if "labels" in origin else []
+    texts = [f"converted from {', '.join([*parts, short(origin['sha256'])])}"]
+    return [*texts, "face removed"] if name in conversion.details.get("defaced", []) else texts
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,22 @@ class Session:
         corrected = modality in self.owner.detail("bias_corrected")
         rows = [
             ("raw scan", f"{raw['name']}, {short(raw['sha256'])}"),
+            *self._conversion_rows(modality),
             ("", grid_text(raw["shape"], affine)),
             ("bias field", "N4, divided out" if corrected else "left as it is"),
         ]
         if "".join(nib.aff2axcodes(affine)) != "RAS":
             rows.append(("axes", "turned to RAS, voxels as they are"))
         return [*rows, *self.transform_rows(modality), *self.grid_rows(modality)]
+
+    def _conversion_rows(self, modality: str) -> list[Row]:
+        """What the raw scan was converted from."""
+        conversion = conversion_of(self.owner)
+        if conversion is None or modality not in conversion.outputs:
+            return []
+        if conversion.outputs[modality]["sha256"] != self.raw(modality)["sha256"]:
+            return []
+        return [("", text) for text in origin_texts(conversion, modality)]
 
     def transform_rows(self, modality: str) -> list[Row]:
         """Files that points of the common grid go through on their way to a raw scan."""

@@ -16,7 +16,7 @@ from crossmod.io import read_header
 from crossmod.settings import MODALITIES
 from crossmod.spatial import Points, apply
 from crossmod.status import read_status
-from crossmod.tracing.chain import Row, Session, file_grid, numbers, short
+from crossmod.tracing.chain import Row, Session, file_grid, numbers, origin_texts, short
 from crossmod.tracing.owner import Owner, check_hash, find_owner, session_of
 
 WIDTH = 14
@@ -54,12 +54,13 @@ def trace(path: Path | str, voxel: Voxel = None) -> str:
     if path.name.endswith(("_slices.json", "_slices.npy")):
         return _without_voxel(path, voxel, _slices(path))
     owner = find_owner(path)
-    if owner.status.stage == "synthesize":
-        return _synthetic(path, owner, voxel)
-    if owner.status.stage == "preprocess":
-        return _preprocessed(path, owner, voxel)
-    problem = f"was written by the stage {owner.status.stage}, before any voxel was changed"
-    raise InputError(path, problem, f"see {owner.status_file.name}")
+    if owner is None:
+        return _without_study(path, voxel)
+    stage = owner.status.stage
+    if stage not in TOLD_BY:
+        problem = f"was written by the stage {stage}, which makes no images"
+        raise InputError(path, problem, f"see {owner.status_file.name}")
+    return TOLD_BY[stage](path, owner, voxel)
 
 
 def _without_voxel(path: Path, voxel: Voxel, text: str) -> str:
@@ -175,13 +176,54 @@ def _synthetic(path: Path, owner: Owner, voxel: Voxel) -> str:
     return _joined(sections)
 
 
+def _without_study(path: Path, voxel: Voxel) -> str:
+    """An image of `crossmod synthesize`, of which nothing but the sidecar was kept."""
+    beside = sidecar_path(path)
+    content: dict[str, Any] = read_json(beside) if beside.is_file() else {}
+    if "Model" not in content:
+        problem = "is listed by no status file of crossmod"
+        raise InputError(path, problem, "name a file that crossmod wrote, where it wrote it")
+    if voxel is not None:
+        problem = "was made outside of a study, which keeps no transforms"
+        raise InputError(path, problem, "leave out --voxel")
+    files = zip(content["Sources"], content["SourcesSHA256"], strict=True)
+    sources = [("raw scan", f"{name}, {short(sha256)}") for name, sha256 in files]
+    low, high = content["Scale"]["Low"], content["Scale"]["High"]
+    result = [
+        ("grid", f"{file_grid(path)}, that of {content['SpatialReference']}"),
+        *_scale_rows(low, high),
+    ]
+    text = f"synthetic {content['Modality']}, made by a model, not acquired; not of a study"
+    sections = [f"{path.name}, {short(hash_file(path))}\n{text}"]
+    sections.append(_section("model", _model_rows(content)))
+    return _joined([*sections, _section("from", sources), _section("result", result)])
+
+
+def _scale_rows(low: float, high: float) -> list[Row]:
+    width = high - low
+    return [
+        ("scale", f"value x {width:.6g} + {low:.6g}, of the training cohort; 0 outside"),
+        ("back", f"(intensity - {low:.6g}) / {width:.6g}"),
+    ]
+
+
+def _converted(path: Path, owner: Owner, voxel: Voxel) -> str:
+    title = f"{path.name}, {short(owner.status.outputs[owner.output]['sha256'])}"
+    rows = [("", text) for text in origin_texts(owner.status, owner.output)]
+    rows.append(("grid", file_grid(path)))
+    sections = [f"{title}\n{owner.output} of {owner.status.session}", _section("from", rows)]
+    if voxel is not None:
+        place = numbers(_world(path, _index(path, voxel)))
+        sections.append(_voxel_section(voxel, [("world", f"{place} mm (RAS)")]))
+    return _joined(sections)
+
+
 def _result_rows(
     path: Path, content: dict[str, Any], session: Session, delivered: bool
 ) -> list[Row]:
     if not delivered:
         return [("grid", f"{file_grid(path)}, the common one"), ("values", "0 to 1, 0 outside")]
     reference, scale = session.owner.detail("reference"), content["Scale"]
-    low, width = scale["Low"], scale["High"] - scale["Low"]
     back = session.transform_rows(reference)
     if back[0][1].startswith("1."):
         back = [("way back", "through the inverse of"), *(("", text) for _, text in back)]
@@ -189,9 +231,11 @@ def _result_rows(
         ("grid", f"{file_grid(path)}, that of the raw {reference} scan"),
         *back,
         ("interpolated", "linear inside the brain; thick slices take the mean across them"),
-        ("scale", f"value x {width:.6g} + {low:.6g}, of the training cohort; 0 outside"),
-        ("back", f"(intensity - {low:.6g}) / {width:.6g}"),
+        *_scale_rows(scale["Low"], scale["High"]),
     ]
+
+
+TOLD_BY = {"ingest": _converted, "preprocess": _preprocessed, "synthesize": _synthetic}
 
 
 def _slices(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from crossmod.errors import InputError
 from crossmod.files import read_json
 from crossmod.hashing import hash_file
+from crossmod.paths import CONVERTED, IngestedPaths
 from crossmod.status import Status, read_status
 
 LEVELS = 6  # from a file up to the folder of its status file, at most
@@ -48,13 +49,13 @@ class Owner:
         return self.status.details[name]
 
 
-def find_owner(path: Path) -> Owner:
-    """Find the status file that lists a file.
+def find_owner(path: Path) -> Owner | None:
+    """Find the status file that lists a file; None if there is none.
 
     Raises
     ------
     InputError
-        If there is none, or the file has changed since.
+        If the file has changed since.
     """
     where = path.resolve()
     for folder in where.parents[:LEVELS]:
@@ -67,8 +68,14 @@ def find_owner(path: Path) -> Owner:
                     if folder / output["path"] == where:
                         check_hash(where, output["sha256"], status_file)
                         return Owner(status, status_file, name)
-    problem = "is listed by no status file of crossmod"
-    raise InputError(path, problem, "name a file that a study wrote, where it wrote it")
+    return None
+
+
+def conversion_of(preprocessed: Owner) -> Status | None:
+    """What `crossmod ingest` tells of the session that was preprocessed, if it converted it."""
+    folder = preprocessed.status_file.parent.parent / CONVERTED
+    path = IngestedPaths(folder, preprocessed.status.session).status
+    return read_status(path) if path.is_file() else None
 
 
 def _statuses(path: Path) -> list[Status]:
