@@ -24,10 +24,13 @@ def inside(where, radii, center=(0, 0, 0)):
     return (((where - np.array(center)) / np.array(radii)) ** 2).sum(axis=-1) <= 1
 
 
-def make_head(modality="T1w", spacing=(3.0, 3.0, 3.0), pose=None, skull=True, noise=8.0, seed=0):
+def make_head(
+    modality="T1w", spacing=(3.0, 3.0, 3.0), pose=None, skull=True, noise=8.0, seed=0, cysts=()
+):
     """Head about the world's origin and its brain mask (CSF not counted as brain).
 
-    `pose` (4 x 4) takes points of the head to points of the scanner, RAS mm.
+    `pose` (4 x 4) takes points of the head to points of the scanner, RAS mm. Without `cysts` (radii
+    and center in mm), the head looks much the same after a turn about the y axis.
     """
     pose = np.eye(4) if pose is None else pose
     spacing = np.array(spacing)
@@ -48,6 +51,8 @@ def make_head(modality="T1w", spacing=(3.0, 3.0, 3.0), pose=None, skull=True, no
     data[inside(where, (8, 22, 12), (-14, -4, 8))] = csf
     data[inside(where, (9, 9, 9), (30, 30, 15))] = gray
     data[inside(where, (10, 14, 9), (-28, -35, -12))] = gray
+    for radii, center in cysts:
+        data[inside(where, radii, center)] = csf
     if noise:
         random = np.random.default_rng(seed)
         noisy = np.hypot(data + random.normal(0, noise, shape), random.normal(0, noise, shape))

@@ -23,6 +23,11 @@ from tests.unit.heads import dice, make_head
 POSE = about(np.zeros(3), rotation((0.15, -0.05, 0.1)), np.array([5.0, -8.0, 6.0]))
 SETTINGS = PreprocessSettings(spacing_mm=3.0)
 
+CYSTS = (
+    ((12, 12, 12), (35, -40, 20)), ((10, 14, 10), (-40, 10, 30)),
+    ((12, 10, 12), (20, 45, -25)), ((9, 12, 9), (-30, 30, -35)),
+)  # fmt: skip
+
 
 def save(folder, **images):
     paths = {}
@@ -60,8 +65,8 @@ def test_mutual_information_has_its_peak_where_two_scans_lie_on_one_another():
 
 
 def test_registration_recovers_the_pose_of_thick_slices():
-    fixed, brain = make_head("T1w", (3, 3, 3))
-    moving, _ = make_head("T2w", (2, 2, 5), POSE, seed=1)
+    fixed, brain = make_head("T1w", (3, 3, 3), cysts=CYSTS)
+    moving, _ = make_head("T2w", (2, 2, 5), POSE, seed=1, cysts=CYSTS)
     found = register(fixed, moving, fixed.with_data(brain))
     assert displacement(found, POSE) < 1.0
     np.testing.assert_allclose(found[:3, :3] @ found[:3, :3].T, np.eye(3), atol=1e-6)

@@ -285,7 +285,7 @@ class _Level:
 
 
 COARSELY = _Level(2.5, 0.15, (60, 30), (4, 2), (2, 1))
-FINELY = _Level(1.5, 0.03, (15, 10), (2, 1), (1, 0))
+FINELY = _Level(1.5, 0.06, (15, 10), (2, 1), (1, 0))
 
 
 @dataclass(frozen=True)
