@@ -13,7 +13,7 @@ from crossmod.preprocess.resampling import Grid, resample, working_copy
 from crossmod.settings import Modality
 from crossmod.spatial import apply
 
-WORKING_MM = 10.0
+WORKING_MM = 8.0
 ITERATIONS = [30, 25, 20]
 TOLERANCE = 1e-5
 # CT and PET have no coil whose sensitivity could shade them.
@@ -36,7 +36,7 @@ def correct_bias_field(image: Image) -> Image:
     Notes
     -----
     Tustison et al., IEEE TMI 29(6):1310-1320, 2010. The usual shrink factor (every fourth voxel)
-    would leave a scan of thick slices with a handful of them, so N4 works on a copy of 10 mm
+    would leave a scan of thick slices with a handful of them, so N4 works on a copy of 8 mm
     cubes around the head, and the logarithm of its field is interpolated linearly to the scan.
     Three levels end at control points a quarter of the head apart: finer ones, and smaller cubes,
     took up to three times as long to remove little more of a field that was put on a real scan.
