@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Deviations from the mean, and widths of the white stripe from its center, that become 0 and 1:
-# all but about one voxel in a thousand of the brains seen, lesions included, lie between.
+# Deviations from the mean, and widths of the white stripe from its center, that become 0 and 1.
+# How many voxels of real brains lie outside: docs/explanation/normalization.md.
 Z_SCORE_ENDS = (-5.0, 7.0)
-WHITE_STRIPE_ENDS = (-150.0, 200.0)
+WHITE_STRIPE_ENDS = (-200.0, 400.0)
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,10 @@ def test_a_session_records_its_white_stripe_and_leaves_out_what_has_none(tmp_pat
     record = status.details["normalizers"]["T1w"]
     assert record["kind"] == "white-stripe"
     assert record["center"] == pytest.approx(TISSUES["T1w"][4], rel=0.02)
-    assert record["low"] == pytest.approx(record["center"] - 150 * record["width"])
+    assert record["low"] == pytest.approx(record["center"] - 200 * record["width"])
     volume = read_image(status.path("T1w", paths.status)).data
     white = np.median(Normalizer.of(record).apply(volume[brain & (t1w.data > 520)]))
-    assert white == pytest.approx(150 / 350, abs=0.02)
+    assert white == pytest.approx(200 / 600, abs=0.02)
     assert list(status.details["normalizers"]) == ["T1w"]
     note = next(n for n in status.details["notes"] if n.startswith("T2w left out"))
     assert note.endswith(

@@ -113,10 +113,12 @@ class Session:
 
     def mask_text(self) -> str:
         """Where the brain mask comes from."""
-        reference = self.owner.detail("reference")
-        if self.owner.detail("brain_from") == "provided":
+        reference, how = self.owner.detail("reference"), self.owner.detail("brain_from")
+        if how == "provided":
             return f"provided with {reference}"
-        return f"found on {reference} ({self.owner.detail('brain_from')})"
+        voters = self.owner.detail("brain_voters")
+        vote = "" if len(voters) == 1 else f", the vote of {', '.join(voters)}"
+        return f"found on {voters[0]} ({how}){vote}"
 
     def place_rows(self, modalities: Sequence[str], world: Points) -> list[Row]:
         """Where a point (3,) of the common space lies in raw scans."""
