@@ -229,6 +229,30 @@ def test_the_same_scans_give_the_same_bytes_in_every_space(to_template, visits, 
     assert read_status(paths.status) == again
 
 
+def test_a_lesion_does_not_pull_the_template(monkeypatch):
+    monkeypatch.setattr(deformation, "WORKING_MM", 4.0)
+    template = read_template()
+
+    def near_lesion(grid, radius_mm):
+        places = apply(grid.affine, np.argwhere(np.ones(grid.shape)))
+        return (np.linalg.norm(places - (26, -22, 28), axis=1) < radius_mm).reshape(grid.shape)
+
+    inside = near_lesion(Grid.of(template), 16) & (template.data > 0)
+    scan = template.with_data(np.where(inside, 1, template.data).astype(np.float32))
+    grid = deformation.working_grid(template)
+    lesion = near_lesion(grid, 16)
+    found = {
+        told: deformation.deform(template, scan, np.eye(4), lesion if told else None)
+        for told in (False, True)
+    }
+    pull = {
+        told: np.linalg.norm(warp.forward.vectors[near_lesion(grid, 24)], axis=-1).mean()
+        for told, warp in found.items()
+    }
+    assert pull[False] > 1  # mm: the scan is the template's own but for the lesion
+    assert pull[True] < 0.3 * pull[False]
+
+
 def test_a_fold_is_refused(tmp_path, monkeypatch):
     from crossmod.preprocess import spaces
 

@@ -21,7 +21,7 @@ BINS = 32
 # Tail of the brain's intensities left out: it would take most of the histogram's bins.
 WINDOW_PERCENTILES = (0.5, 99.5)
 MARGIN_MM = 6.0
-LESION_MARGIN_MM = 2.0
+LESION_MARGIN_MM = 4.0  # what blurs into the brain around it
 
 
 def deform(
@@ -38,7 +38,7 @@ def deform(
     affine : array, shape (4, 4)
         Template to scan, RAS mm.
     lesion : array of bool, shape of `working_grid(template)`, optional
-        Voxels that have no counterpart in the template; they do not count.
+        Voxels that have no counterpart in the template.
 
     Returns
     -------
@@ -50,18 +50,17 @@ def deform(
     -----
     Symmetric diffeomorphic registration (Avants et al., Medical Image Analysis 12(1):26-41,
     2008) by Mattes mutual information with 32 bins, on copies of 2 mm of which the scan's is
-    affinely aligned already. Lesions are left out of the cost (Brett et al., NeuroImage
-    14(2):486-500, 2001).
+    affinely aligned already. Lesions are filled with what the scan shows elsewhere where the
+    template is as bright. Leaving them out of the cost (Brett et al., NeuroImage 14(2):486-500,
+    2001) by masks of the fixed, the moving or both images did not keep SyN from pulling at them.
     """
     ants, grid = load_ants(), working_grid(template)
     fixed = _windowed(resample(template, grid, np.eye(4)))
     moving = _windowed(resample(brain, grid, affine))
+    if lesion is not None and lesion.any():
+        moving = _filled(moving, fixed, within(lesion, grid.spacing_mm, LESION_MARGIN_MM))
     inside = resample_mask(template.with_data(template.data > 0), grid, np.eye(4))
     near = within(inside, grid.spacing_mm, MARGIN_MM)
-    options = {"mask": to_ants(fixed.with_data(near.astype(np.float32)))}
-    if lesion is not None and lesion.any():
-        compared = ~within(lesion, grid.spacing_mm, LESION_MARGIN_MM)
-        options["moving_mask"] = to_ants(fixed.with_data(compared.astype(np.float32)))
     with tempfile.TemporaryDirectory(prefix="crossmod-") as folder:
         ants.registration(
             to_ants(fixed),
@@ -71,10 +70,21 @@ def deform(
             syn_metric="mattes",
             syn_sampling=BINS,
             reg_iterations=ITERATIONS,
-            **options,
+            mask=to_ants(fixed.with_data(near.astype(np.float32))),
         )
         names = ("out_1Warp.nii.gz", "out_1InverseWarp.nii.gz")
         return Warp(*(read_field(Path(folder, name)) for name in names))
+
+
+def _filled(brain: Image, template: Image, lesion: NDArray[np.bool_]) -> Image:
+    """Give a lesion the intensities that its place in the template lets expect (both 0 to 1)."""
+    levels = np.minimum((template.data * BINS).astype(np.int64), BINS - 1)
+    healthy = ~lesion & (template.data > 0) & (brain.data > 0)
+    expected = np.zeros(BINS, dtype=np.float32)
+    for level in np.unique(levels[healthy]):
+        expected[level] = np.median(brain.data[healthy & (levels == level)])
+    filled = np.where(template.data > 0, expected[levels], 0)
+    return brain.with_data(np.where(lesion, filled, brain.data))
 
 
 def _windowed(image: Image) -> Image:
