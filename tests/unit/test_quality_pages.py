@@ -15,10 +15,11 @@ from PIL import Image as Pillow
 
 from crossmod.files import write_json, write_rows
 from crossmod.paths import PreprocessedPaths
+from crossmod.preprocess.appearance import Appearance, _copies, _note
 from crossmod.report.quality.measures import OF_SCAN, OF_SESSION, ON_GROUP_PAGE
 from crossmod.report.quality.pages import QualityRequest, _moved, write_quality
 from crossmod.report.quality.sessions import flags_of, read_session
-from crossmod.status import Status, describe_outputs, write_status
+from crossmod.status import Status, describe_outputs, read_status, write_status
 from tests.unit.browser import BROWSER, WHY_SKIPPED, Browser
 from tests.unit.report_study import HOSTILE
 
@@ -111,6 +112,21 @@ def test_few_sessions_have_no_outliers_and_better_is_none(tmp_path: Path) -> Non
     files += [write_session(tmp_path, 3, T1w_snr=90), write_session(tmp_path, 14)]
     flagged = flags_of([read_session(path) for path in files])
     assert [key for key, found in flagged.items() if found] == ["sub-04"]
+
+
+def test_doubts_about_what_scans_show_are_flags(tmp_path: Path) -> None:
+    kinds = {
+        "FLAIR": Appearance("looks like another", ("T2w",)),
+        "CT": Appearance("looks like another"),
+    }
+    notes = [_note(name, appearance) for name, appearance in kinds.items()]
+    notes += _copies({"T1w": np.arange(9.0), "T2w": np.arange(9.0)})
+    path = write_session(tmp_path, 1)
+    status = read_status(path)
+    status.details["notes"] = [*notes, "FLAIR covers 99.9 % of the brain"]
+    write_status(path, status)
+    assert [flag.reason for flag in flags_of([read_session(path)])["sub-01"]] == notes
+    assert len(notes) == 3
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,14 @@ def lose_session(root):
     return root / "results/s/synthetic/t/m/f/sub-01/anat/sub-01_desc-normalized_FLAIR.nii.gz"
 
 
+def test_pictures_are_named_and_measures_refused(study):
+    _, paths, status, *_ = study
+    picture = told(status.path("picture-T2w", paths.status))
+    assert picture.endswith("picture of T2w of sub-01 on the common grid")
+    with pytest.raises(InputError, match="holds measures of quality control, no image"):
+        trace(status.path("quality", paths.status))
+
+
 def test_a_voxel_must_be_one_of_a_volume(study):
     _, paths, status, _, manifest = study
     with pytest.raises(InputError, match="has no voxel 24 0 0, but 24 x 28 x 25"):

@@ -291,7 +291,7 @@ def _speaks(appearance: Appearance) -> bool:
 
 def _note(name: Modality, appearance: Appearance) -> str:
     if not appearance.candidates:
-        return f"{name} does not look like {name}: the brain is not in Hounsfield units"
+        return f"{name} does not look like one, not in Hounsfield units; check the name"
     like = appearance.candidates[0]
     return f"{name} looks like {like}: {SEEN[like]}; check the name"
 

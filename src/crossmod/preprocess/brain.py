@@ -8,6 +8,7 @@ from crossmod.preprocess.bias_field import MODALITIES_WITHOUT_FIELD
 from crossmod.preprocess.brain_extraction import (
     ESTIMATES,
     Head,
+    check_volume,
     extract_brain,
     majority,
     resolve,
@@ -22,7 +23,22 @@ def find_brain(session: Session) -> Image:
     head = _head(session, session.reference)
     session.brain_from = resolve(head, session.settings.brain_extraction)
     session.brain_voters = [session.reference]
+    _tell_unused_masks(session, head)
     return extract_brain(head, session.brain_from)
+
+
+def _tell_unused_masks(session: Session, head: Head) -> None:
+    """Note which brain masks that came with the scans decide nothing."""
+    for owner, mask in session.placed.brain_masks:
+        if mask is not head.provided:
+            session.notes.append(
+                f"brain mask of {owner} not used: one is taken, of {session.reference};"
+                f" name {owner} first in preprocess.reference"
+                if owner != session.reference
+                else f"a second brain mask of {owner} not used"
+            )
+        elif session.brain_from != "provided":
+            session.notes.append(f"brain mask of {owner} not used, as brain_extraction says")
 
 
 def agree_on_brain(session: Session, brain: Image) -> Image:
@@ -54,7 +70,9 @@ def agree_on_brain(session: Session, brain: Image) -> Image:
     for modality, (found, transform) in masks.items():
         overlap = dice(resample_mask(found, grid, transform), agreed)
         session.checks[f"brain_agreement-{modality}"] = round(overlap, 6)
-    return brain.with_data(agreed)
+    vote = brain.with_data(agreed)
+    check_volume(vote, session.files[reference], f"and {', '.join(list(masks)[1:])} agree on")
+    return vote
 
 
 def _head(session: Session, modality: Modality) -> Head:

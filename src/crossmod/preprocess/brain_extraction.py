@@ -141,13 +141,25 @@ def extract_brain(head: Head, name: str) -> Image:
         If the mask is empty or has not the size of an adult brain.
     """
     mask = BACKENDS[name](head)
-    volume_ml = float((mask.data > 0).sum()) * Grid.of(mask).voxel_ml
+    mask = mask.with_data(np.ascontiguousarray(mask.data > 0))
+    check_volume(mask, head.path, "gives")
+    return mask
+
+
+def check_volume(mask: Image, path: Path, gives: str) -> None:
+    """Refuse a mask (bool) that has not the size of an adult brain.
+
+    Raises
+    ------
+    InputError
+        That the file at `path` `gives` such a brain.
+    """
+    volume_ml = float(mask.data.sum()) * Grid.of(mask).voxel_ml
     least, most = PLAUSIBLE_ML
     if not least <= volume_ml <= most:
-        problem = f"gives a brain of {volume_ml:.0f} ml, not {least:.0f} to {most:.0f} ml"
+        problem = f"{gives} a brain of {volume_ml:.0f} ml, not {least:.0f} to {most:.0f} ml"
         remedy = "look at the scan, provide a brain mask or exclude the session"
-        raise InputError(head.path, problem, remedy)
-    return mask.with_data(np.ascontiguousarray(mask.data, dtype=bool))
+        raise InputError(path, problem, remedy)
 
 
 def majority(masks: Iterable[tuple[Image, Matrix]], grid: Grid) -> NDArray[np.bool_]:

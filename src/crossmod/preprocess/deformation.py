@@ -88,8 +88,9 @@ def _filled(brain: Image, template: Image, lesion: NDArray[np.bool_]) -> Image:
 
 
 def _windowed(image: Image) -> Image:
-    """Intensities of a brain from 0 to 1; 0 outside stays 0."""
-    low, high = np.percentile(image.data[image.data != 0], WINDOW_PERCENTILES)
+    """Intensities of a brain from 0 to 1; what is outside, the least, becomes 0."""
+    inside = image.data[image.data > image.data.min()]
+    low, high = np.percentile(inside, WINDOW_PERCENTILES)
     scaled = np.clip((image.data - min(low, 0)) / max(high - min(low, 0), 1e-12), 0, 1)
     return image.with_data(scaled.astype(np.float32))
 

@@ -48,8 +48,10 @@ def read_scans(session: Session, annotations: Annotations) -> None:
     if not any(m in session.scans for m in settings.reference):
         if faults:
             raise faults[0]
-        where = session.paths.key
-        raise InputError(where, "has no scan to process", "check the index of its scans")
+        there = ", ".join(session.scans)
+        problem = f"has none of {', '.join(settings.reference)}" + (there and f", only {there}")
+        remedy = "add one that it has to preprocess.reference, or check the index of its scans"
+        raise InputError(session.paths.key, problem, remedy)
     session.placed = place(annotations, as_stored)
     session.notes += session.placed.notes
 

@@ -254,8 +254,9 @@ def _distinct(poses: list[NDArray], apart: float) -> list[NDArray]:
 
 
 def _center_of_mass(image: Image) -> NDArray[np.float64]:
-    """Center of mass in world mm."""
+    """Center of mass in world mm; negative intensities are lifted to 0."""
     weights = image.data.astype(np.float64)
+    weights -= min(0.0, float(weights.min()))
     total = weights.sum()
     axes = [
         (weights.sum(axis=tuple({0, 1, 2} - {k})) * np.arange(n)).sum() / total

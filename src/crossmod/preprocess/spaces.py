@@ -23,6 +23,8 @@ from crossmod.spatial import Matrix, Transform, Warp, inverted
 from crossmod.status import Status, read_status
 from crossmod.stored_transforms import WARP, WARP_BACK
 
+LEAST_OVERLAP = 0.75  # brains of people, rigidly laid over one another, overlap by .85 and more
+
 
 @dataclass(frozen=True)
 class CommonSpace:
@@ -92,9 +94,10 @@ def _to_space(
 
 
 def _cut_out(scan: Image, brain: Image, to_brain: Matrix) -> Image:
-    """The scan, 0 outside the brain; `to_brain` takes its world to that of the mask."""
+    """The scan, no brighter than any brain outside; `to_brain`: its world to that of the mask."""
     inside = resample_mask(brain, Grid.of(scan), to_brain)
-    return scan.with_data(np.where(inside, scan.data, 0).astype(np.float32))
+    least = min(0.0, float(scan.data[inside].min(initial=0.0)))
+    return scan.with_data(np.where(inside, scan.data, least).astype(np.float32))
 
 
 def _template_space(session: Session, brain: Image) -> CommonSpace:
@@ -117,8 +120,17 @@ def _template_space(session: Session, brain: Image) -> CommonSpace:
         space = _warped(space, warp, files)
     mask = resample_mask(brain, space.grid, space.to_reference)
     expected = resample_mask(inside, space.grid, np.eye(4))
-    session.checks["dice_template"] = round(dice(mask, expected), 6)
+    _check_overlap(session, "dice_template", dice(mask, expected), "the template")
     return space
+
+
+def _check_overlap(session: Session, name: str, overlap: float, fixed: str) -> None:
+    """Refuse a session whose brain was not brought onto that of the common space."""
+    session.checks[name] = round(overlap, 6)
+    if overlap < LEAST_OVERLAP:
+        problem = f"cannot be registered to {fixed}: the brains overlap by a Dice of {overlap:.2f}"
+        remedy = "look at its brain mask, or exclude the session"
+        raise InputError(session.files[session.reference], problem, remedy)
 
 
 def _lesions(session: Session, grid: Grid, to_reference: Matrix) -> NDArray[np.bool_]:
@@ -182,7 +194,8 @@ def _space_of(session: Session, brain: Image, base: Status, base_file: Path) -> 
     moving = _cut_out(session.scans[moving_name], brain, from_pair)
     matrix = from_pair @ register(fixed, moving, mask)
     grid = Grid.of(mask)
-    session.checks["dice_subject"] = round(dice(resample_mask(brain, grid, matrix), mask.data), 6)
+    overlap = dice(resample_mask(brain, grid, matrix), mask.data)
+    _check_overlap(session, "dice_subject", overlap, base.session)
     session.base = base.session
     output, raw = base.outputs[fixed_name], session.raw[moving_name]
     files = (

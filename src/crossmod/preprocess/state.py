@@ -100,3 +100,5 @@ class Session:
         self.notes.append(f"{modality} left out: {reason}")
         for known in (self.scans, self.raw, self.affines, self.steps, self.normalizers):
             known.pop(modality, None)  # type: ignore[attr-defined]
+        if any(owner == modality for owner, _ in self.placed.lesions):
+            self.notes.append(f"lesion labels left out: they were drawn on {modality}")

@@ -93,6 +93,8 @@ def write_masks(session: Session, grid: Grid, mask: NDArray[np.bool_]) -> None:
         path = paths.lesion_mask(space)
         write_image(path, Image(lesion, grid.affine))
         session.outputs["lesion"] = path
+    elif any(m in session.affines and labels.data.any() for m, labels in session.placed.lesions):
+        session.notes.append("lesion labels left out: they mark no voxel of the common grid")
 
 
 def write_transforms(session: Session, to_space: Sequence[StoredTransform]) -> None:

@@ -97,24 +97,27 @@ def _voxel_section(voxel: Sequence[int], rows: Sequence[Row]) -> str:
 
 def _preprocessed(path: Path, owner: Owner, voxel: Voxel) -> str:
     session, name = Session(owner), owner.output
-    if name.startswith("xfm-") or name == "figure":
-        text = _transform(path, owner) if name != "figure" else _figure(path, owner)
-        return _without_voxel(path, voxel, text)
+    if name == "quality":
+        problem = "holds measures of quality control, no image"
+        raise InputError(path, problem, "see docs/how-to/check-preprocessing.md")
+    if name.startswith("xfm-"):
+        return _without_voxel(path, voxel, _transform(path, owner))
+    if name == "figure" or name.startswith("picture-"):
+        return _without_voxel(path, voxel, _figure(path, owner))
     title = f"{path.name}, {short(owner.status.outputs[name]['sha256'])}"
     key, reference = owner.status.session, owner.detail("reference")
     modality, sources = name.removeprefix("fov-"), [name]
-    of_mask = [("what", ""), *session.transform_rows(reference), ("grid", file_grid(path)),
-               ("space", session.space_text())]  # fmt: skip
+    on_grid = [("grid", file_grid(path)), ("space", session.space_text())]
     if name in MODALITIES:
         text, rows = f"preprocessed {name} of {key}", session.scan_rows(name)
     elif name == "brain":
         how = "at least half a voxel after linear interpolation"
-        of_mask[0] = ("mask", f"{session.mask_text()}; {how}")
-        text, rows, sources = f"brain mask of {key}", of_mask, [reference]
+        found = ("mask", f"{session.mask_text()}; {how}")
+        rows = [found, *session.transform_rows(reference), *on_grid]
+        text, sources = f"brain mask of {key}", [reference]
     elif name == "lesion":
         text = f"union of all lesion labels of {key}, each by nearest neighbor"
-        rows = [("grid", file_grid(path)), ("space", session.space_text())]
-        sources = list(owner.detail("raw"))
+        rows, sources = on_grid, list(owner.detail("raw"))
     else:
         text = f"voxels of the brain of {key} that {modality} covers"
         rows, sources = session.scan_rows(modality)[:-2], [modality]
@@ -140,8 +143,9 @@ def _transform(path: Path, owner: Owner) -> str:
 
 
 def _figure(path: Path, owner: Owner) -> str:
-    title = f"{path.name}, {short(owner.status.outputs['figure']['sha256'])}"
-    names = ", ".join(m for m in MODALITIES if m in owner.status.outputs)
+    title = f"{path.name}, {short(owner.status.outputs[owner.output]['sha256'])}"
+    one = owner.output.removeprefix("picture-")
+    names = ", ".join(m for m in MODALITIES if m in owner.status.outputs and one in (m, "figure"))
     return f"{title}\npicture of {names} of {owner.status.session} on the common grid"
 
 

@@ -1,7 +1,7 @@
 """What is measured of sessions and scans, and beyond which limits a session is flagged.
 
-Limits come from what is known of brains and scanners or from the phantom, never from real scans;
-the reasons stand in docs/how-to/check-preprocessing.md.
+Limits come from what is known of brains and scanners or from the phantom; the reasons, and the one
+that was moved after real scans, stand in docs/how-to/check-preprocessing.md.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ LEAST_GROUP = 10
 OUTLYING = 3.5
 NORMAL_MAD = 0.6745  # median absolute deviation of a standard normal distribution
 
+DOUBTS = ("check the name", "check the files")
+"""How notes end that doubt what scans are."""
 Place = tuple[str, str]
 """Modality, empty for the session as a whole, and id of a measure."""
 
@@ -138,7 +140,7 @@ def _flags(
         if reason:
             found.append(Flag(*place, reason))
     found += [Flag("", "", note) for note in session.notes if " left out: " in note]
-    found += [Flag("", "", note) for note in session.notes if note.endswith("check the name")]
+    found += [Flag("", "", note) for note in session.notes if note.endswith(DOUBTS)]
     return tuple(found)
 
 
